@@ -1,0 +1,419 @@
+"""Portico's command line, and the one composition root: settings -> service -> frontends -> ASGI app."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import importlib
+import logging
+import socket
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from click import Context as ClickContext
+from typer.core import TyperGroup
+
+from core.errors import SettingsError, UserError, screen_message
+from core.progress import Progress, Step
+from core.settings import FRONTENDS, Settings, load_settings
+
+# Only what the command line needs is imported above: the port answers first, and everything else loads behind it.
+if TYPE_CHECKING:
+    from core.engine import Runner
+    from core.frontend import Frontend
+    from core.service import InferenceService
+    from core.store import Store
+    from core.types import User
+
+log = logging.getLogger("portico")
+
+VERSION = "0.1.0"
+GRACEFUL_S = 3  # platforms give 10 s and more; an open stream would never end by itself
+PUBLIC_PATHS = ("/auth/sign-in", "/auth/link", "/healthz", "/readyz", "/static/")
+EXAMPLES = (
+    "What can you do?",
+    "How do I use my own model?",
+    "Which frontend should I choose?",
+    "What is 348 + 275?",
+)
+
+
+class Slot:
+    """A frontend's place in the app: the waiting page until it is up."""
+
+    def __init__(self, frontend: Frontend, progress: Progress) -> None:
+        self.frontend, self._progress, self.app = frontend, progress, None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        from portal.pages import waiting_page
+
+        if self.app is not None:
+            await self.app(scope, receive, send)
+        elif scope["type"] == "http":
+            await waiting_page(self._progress, self.frontend.title)(scope, receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1013})  # try again later
+
+
+class Portico:
+    """Everything of one serving process, and its background start: the model and the frontends come up behind the port."""
+
+    def __init__(
+        self, settings: Settings, store: Store, runner: Runner | None,
+        on_fatal: Callable[[str], None], changed: Callable[[Progress], None],
+    ) -> None:  # fmt: skip
+        from core.models import parse_reference
+
+        frontends = [importlib.import_module(f"ui_{name}").frontend for name in settings.ui]
+        titles = {} if runner else {"download": "Find the model", "weights": "Load the model"}
+        self.progress = Progress(titles | {frontend.name: f"Start {frontend.title}" for frontend in frontends}, changed)
+        self.slots = [Slot(frontend, self.progress) for frontend in frontends]
+        self.model_name = runner.model.name if runner else parse_reference(settings.model).name
+        self.service: InferenceService | None = None
+        self._settings, self._store, self._runner, self._on_fatal = settings, store, runner, on_fatal
+        self._importing = threading.Lock()  # one large import at a time: two in parallel meet in each other's half-made modules
+        self._stop = asyncio.Event()
+
+    @asynccontextmanager
+    async def lifespan(self, app: object) -> AsyncIterator[None]:
+        """Bring everything up behind the open port, and down when it closes."""
+        task = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            self._stop.set()
+            if not self.progress.ready:
+                task.cancel()
+            await asyncio.wait([task], timeout=2)
+            if self.service:
+                await asyncio.to_thread(self.service.close)
+
+    async def _run(self) -> None:
+        """One task for the frontends' whole lives, since each lifespan must be left in the task that entered it."""
+        try:
+            loading = [asyncio.to_thread(self._load_frontend, slot.frontend) for slot in self.slots]
+            self.service, *_ = await asyncio.gather(asyncio.to_thread(self._load_service), *loading)
+            async with AsyncExitStack() as stack:
+                for slot in self.slots:
+                    await self._mount(slot, stack, self.service)
+                gc.collect()
+                gc.freeze()  # what is loaded by now stays: no later collection walks it
+                await self._stop.wait()
+        except Exception as error:
+            self._on_fatal(screen_message(error))
+
+    def _load_frontend(self, frontend: Frontend) -> None:
+        with self._importing:
+            self.progress.begin(frontend.name)
+            frontend.load()
+
+    async def _mount(self, slot: Slot, stack: AsyncExitStack, service: InferenceService) -> None:
+        from core.frontend import Context
+
+        context = Context(service, user_of, f"/{slot.frontend.name}")
+        mounted = await asyncio.to_thread(slot.frontend.mount, context)
+        await stack.enter_async_context(mounted.lifespan)
+        slot.app = mounted.app
+        self.progress.finish(slot.frontend.name)
+
+    def _load_service(self) -> InferenceService:
+        from core.engine import LocalEngine
+        from core.service import InferenceService
+        from core.settings import BUNDLED_MODEL
+        from core.tasks import chat_task
+        from core.types import SamplingParams
+
+        bundled = Path(self._settings.model).resolve() == BUNDLED_MODEL
+        runner, defaults = (self._runner, SamplingParams()) if self._runner else self._load_model()
+        engine = LocalEngine(runner)
+        task = chat_task(defaults, engine.model.context, EXAMPLES if bundled else ())
+        return InferenceService(self._store, engine, [task])
+
+    def _load_model(self) -> tuple[Runner, Any]:
+        from core import models
+
+        budget = int(self._settings.memory or models.memory_limit())
+        reference = models.parse_reference(self._settings.model)
+        self.progress.begin("download")
+        checked = models.find_model(
+            reference, budget, self._importing, lambda done, total: self.progress.report("download", done, total, "B")
+        )
+        self.progress.finish("download")
+        self.progress.begin("weights")
+        runner = models.load_model(checked, self._importing, lambda done, total: self.progress.report("weights", done, total))
+        self.progress.finish("weights")
+        return runner, models.sampling_defaults(checked.folder)
+
+
+def user_of(scope: Any) -> User:
+    """Who asks, as core's User; the guard has put the session there."""
+    from core.types import User
+
+    account = scope["user"].account
+    return User(account.id, account.name, account.role)
+
+
+def create_app(
+    settings: Settings,
+    runner: Runner | None = None,
+    print_line: Callable[[str], None] = print,
+    on_fatal: Callable[[str], None] = log.error,
+    changed: Callable[[Progress], None] = lambda progress: None,
+) -> Any:
+    """The whole ASGI app, guard outermost. `runner` replaces the model (tests play a script); `on_fatal` ends the process.
+
+    `changed` is told of each change in the progress of the start.
+    """
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
+
+    import auth.store
+    import core.store
+    from auth.links import Links
+    from auth.middleware import Cookie, Guard
+    from auth.routes import auth_routes
+    from auth.sessions import Sessions
+    from core.database import open_database
+    from migrations import upgrade
+    from portal.compression import Compression
+    from portal.pages import Tab, not_found, portal_routes, render
+
+    database = open_database(settings.database_url)
+    upgrade(database, [core.store.metadata, auth.store.metadata])
+    sessions, links, cookie = Sessions(database), Links(database), Cookie(settings.port)
+    portico = Portico(settings, core.store.Store(database), runner, on_fatal, changed)
+
+    def print_link() -> None:
+        print_line(f"Sign in (once, within 15 minutes): http://{address(settings)}/auth/link#{links.create()}")
+
+    def name_of(request: Any) -> str:
+        return request.scope["user"].account.name if request.scope["user"] else ""
+
+    tabs = [Tab(slot.frontend.name, slot.frontend.title) for slot in portico.slots]
+    inner = Starlette(
+        routes=[
+            *auth_routes(sessions, links, cookie, render, print_link),
+            *portal_routes(tabs, portico.progress, lambda: portico.model_name, name_of),
+            *(Mount(f"/{slot.frontend.name}", slot) for slot in portico.slots),
+        ],
+        exception_handlers={404: not_found},
+        lifespan=portico.lifespan,
+    )
+    inner.state.portico, inner.state.sessions, inner.state.cookie = portico, sessions, cookie
+    print_link()
+    hosts = {f"{host}:{settings.port}" for host in ("127.0.0.1", "localhost", "[::1]")}
+    return Guard(Compression(inner), sessions, cookie, hosts, PUBLIC_PATHS)
+
+
+class Door:
+    """What the port answers before the app is composed: /healthz at once; everything else waits that half second."""
+
+    def __init__(self, compose: Callable[[], Any], on_fatal: Callable[[str], None]) -> None:
+        self._compose, self._on_fatal, self._app = compose, on_fatal, None
+        self._composed = asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+            return
+        if not self._composed.is_set() and scope["type"] == "http" and scope["path"] == "/healthz":
+            headers = [(b"content-type", b"application/json")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": b'{"status":"ok"}'})
+            return
+        await self._composed.wait()
+        await self._app(scope, receive, send)
+
+    async def _lifespan(self, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        stop = asyncio.Event()
+        task = asyncio.create_task(self._serve(stop))
+        await receive()
+        stop.set()
+        await task
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _serve(self, stop: asyncio.Event) -> None:
+        """Compose the app and run its lifespan until `stop`."""
+        try:
+            self._app = await asyncio.to_thread(self._compose)
+        except Exception as error:
+            self._on_fatal(screen_message(error))
+            return
+        self._composed.set()
+        told = iter(("startup", "shutdown"))
+
+        async def receive() -> dict[str, str]:
+            if (what := next(told)) == "shutdown":
+                await stop.wait()
+            return {"type": f"lifespan.{what}"}
+
+        async def send(message: Any) -> None:
+            if message["type"].endswith("failed"):
+                log.error("%s: %s", message["type"], message.get("message", ""))
+
+        await self._app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
+
+
+class TerminalProgress:
+    """The start's steps in the terminal: bars where it is one, a line when each is done where it is not."""
+
+    def __init__(self, print_line: Callable[[str], None]) -> None:
+        self._print, self._bars, self._shown = print_line, None, {}
+        self._lock = threading.Lock()
+
+    def show(self, progress: Progress) -> None:
+        with self._lock:
+            if self._bars is None and sys.stderr.isatty():
+                self._bars = _rich_bars()
+                self._bars.start()
+            for name, step in progress.steps.items():
+                self._show_step(name, step)
+            if progress.ready:
+                if self._bars:
+                    self._bars.stop()
+                self._print("Ready.")
+
+    def _show_step(self, name: str, step: Step) -> None:
+        if self._bars is None:
+            if step.state == "done" and name not in self._shown:
+                self._shown[name] = self._print(f"  {step.title}: done")
+            return
+        if name not in self._shown:
+            self._shown[name] = self._bars.add_task(step.title, total=None, start=False)
+        task = self._shown[name]
+        if step.state != "waiting":
+            self._bars.start_task(task)
+        if step.state == "done":
+            self._bars.update(task, completed=step.total or 1, total=step.total or 1)
+        elif step.total:
+            self._bars.update(task, completed=step.done, total=step.total)
+
+
+def _rich_bars() -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("  {task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=Console(stderr=True))
+
+
+class ServeByDefault(TyperGroup):
+    """`python app.py --model X` is `python app.py serve --model X`."""
+
+    def parse_args(self, ctx: ClickContext, args: list[str]) -> list[str]:
+        if not args or (args[0].startswith("-") and args[0] not in ("--help", "--version")):
+            args = ["serve", *args]
+        return super().parse_args(ctx, args)
+
+
+cli = typer.Typer(cls=ServeByDefault, add_completion=False, help="One model, one front door, every frontend.")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print_line(f"Portico {VERSION}")
+        raise typer.Exit()
+
+
+@cli.callback()
+def main(version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True)] = False) -> None:
+    """Portico puts a Transformers model behind a real sign-in, with interchangeable frontends."""
+
+
+def _help(setting: str) -> str:
+    return str(Settings.model_fields[setting].description)
+
+
+@cli.command()
+def serve(
+    model: Annotated[list[str] | None, typer.Option(help=_help("model"), metavar="ID_OR_PATH")] = None,
+    ui: Annotated[list[str] | None, typer.Option(help=_help("ui"), metavar="|".join(FRONTENDS))] = None,
+    host: Annotated[str | None, typer.Option(help=_help("host"), metavar="ADDRESS")] = None,
+    port: Annotated[int | None, typer.Option(help=_help("port"), metavar="PORT")] = None,
+    data: Annotated[Path | None, typer.Option(help=_help("data"), metavar="DIR")] = None,
+    database: Annotated[str | None, typer.Option(help=_help("database"), metavar="URL")] = None,
+    memory: Annotated[str | None, typer.Option(help=_help("memory"), metavar="SIZE")] = None,
+    config: Annotated[Path | None, typer.Option(help="A file with these settings.", metavar="portico.toml")] = None,
+) -> None:
+    """Serve a model (the default command). Flags win over PORTICO_* variables, and those over portico.toml."""
+    given = {"ui": ui, "host": host, "port": port, "data": data, "database": database, "memory": memory}
+    if model and len(model) > 1:
+        fail("--model: this version serves one model at a time; give the flag once.", code=2)
+    if model:
+        given["model"] = model[0]
+    try:
+        settings = load_settings({name: value for name, value in given.items() if value is not None}, config)
+        listening = listen(settings)
+    except UserError as error:
+        fail(error.message, code=2)
+    settings = settings.model_copy(update={"port": listening.getsockname()[1]})
+    run_server(settings, listening)
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The bound and listening socket; raises SettingsError if the port is taken."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.host, settings.port))
+    except OSError as error:
+        listening.close()
+        raise SettingsError(
+            f"Port {settings.port} of {settings.host} cannot be had ({error.strerror}). "
+            "Stop what uses it, or choose another with --port; 0 takes a free one."
+        ) from None
+    listening.listen(128)
+    return listening
+
+
+def run_server(settings: Settings, listening: socket.socket) -> None:
+    """Serve until a signal comes; exits with status 1 if the app cannot come up."""
+    import uvicorn
+
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    log.setLevel(logging.INFO)
+    print_line(f"Portico {VERSION} on http://{address(settings)}")
+    fatal: list[str] = []
+
+    def on_fatal(message: str) -> None:
+        fatal.append(message)
+        server.should_exit = True
+
+    terminal = TerminalProgress(print_line)
+    door = Door(lambda: create_app(settings, on_fatal=on_fatal, print_line=print_line, changed=terminal.show), on_fatal)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            door, log_config=None, access_log=False, proxy_headers=False, server_header=False, lifespan="on",
+            timeout_graceful_shutdown=GRACEFUL_S,
+        )
+    )  # fmt: skip
+    server.run(sockets=[listening])
+    if fatal:
+        fail(fatal[0], code=1)
+
+
+def address(settings: Settings) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"{host}:{settings.port}"
+
+
+def print_line(line: str) -> None:
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+def fail(message: str, code: int) -> NoReturn:
+    print_line(f"Portico stopped: {message}")
+    raise typer.Exit(code)
+
+
+if __name__ == "__main__":
+    cli()

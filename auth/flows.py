@@ -1,0 +1,50 @@
+"""Sign-in as a list of stages: each may ask for something more (a second factor, say) before a session is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from starlette.responses import Response
+
+from auth.sessions import Account
+
+
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """Someone on the way in: who they are, how they showed it ("link"), and where they wanted to go."""
+
+    account: Account
+    method: str
+    next: str = "/"
+
+
+class Stage(Protocol):
+    """One condition of a sign-in."""
+
+    def next(self, sign_in: SignIn) -> Response | None:
+        """What the browser must do first, or None when this stage is content."""
+
+
+def pending(stages: Sequence[Stage], sign_in: SignIn) -> Response | None:
+    """The first thing that is still asked for, or None: then the session may open."""
+    for stage in stages:
+        if (response := stage.next(sign_in)) is not None:
+            return response
+    return None
+
+
+def safe_next(target: str) -> str:
+    """`target` if it is a path on this site, else "/".
+
+    Browsers read a backslash as a slash and skip control characters, so neither may be in it.
+    """
+    if not target.startswith("/") or target.startswith("//") or "\\" in target or any(ord(char) <= 32 for char in target):
+        return "/"
+    try:
+        parts = urlsplit(target)
+    except ValueError:
+        return "/"
+    return "/" if parts.scheme or parts.netloc else target

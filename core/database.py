@@ -1,0 +1,41 @@
+"""Opens the database: SQLite by default, any other by its URL."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+
+from core.errors import SettingsError
+
+
+def open_database(url: str) -> Engine:
+    """An engine for `url`. A SQLite file is made, readable by its owner alone. Raises SettingsError for an URL that is none."""
+    try:
+        parsed = make_url(url)
+        if parsed.drivername == "postgresql":  # the driver that we ship with
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError):
+        raise SettingsError(
+            "--database: this is no database URL. Use one like postgresql://user:password@host/name, or leave it out for SQLite."
+        ) from None
+    if engine.dialect.name == "sqlite":
+        if parsed.database:
+            file = Path(parsed.database)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch(mode=0o600)
+        event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode=WAL")  # readers do not wait for a writer
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA busy_timeout=5000")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()

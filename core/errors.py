@@ -1,0 +1,103 @@
+"""The errors whose message may reach a screen. Anything else is logged with an id, and the screen shows the id.
+
+Each error carries its data as attributes, and its message says what to do next.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+
+log = logging.getLogger("portico")
+
+
+class UserError(Exception):
+    """What went wrong, in a sentence for the person who asked."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class BadInput(UserError):
+    """A value that a Field cannot take; `field` is the Field's name, so that a frontend can say it in the right place."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class NotFound(UserError):
+    """Not there, or another user's: the two are told apart to nobody."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"This {what} does not exist, or it is not yours. Start a new chat, or choose one from the list.")
+        self.what = what
+
+
+class PromptTooLong(UserError):
+    """The message alone is longer than the model can read."""
+
+    def __init__(self, tokens: int, limit: int) -> None:
+        super().__init__(
+            f"This message is {tokens} tokens long and the model reads {limit} at most. Shorten it, or lower the maximum "
+            "answer length to leave more room."
+        )
+        self.tokens, self.limit = tokens, limit
+
+
+class Busy(UserError):
+    """The queue is full."""
+
+    def __init__(self, waiting: int) -> None:
+        super().__init__(f"The model is busy: {waiting} requests are waiting already. Try again in a minute.")
+        self.waiting = waiting
+
+
+class StillAnswering(UserError):
+    """A conversation takes one message at a time."""
+
+    def __init__(self) -> None:
+        super().__init__("The model is still answering in this conversation. Stop it first, or wait for it to finish.")
+
+
+class SettingsError(UserError):
+    """A missing or contradictory setting; stops `serve` with one sentence."""
+
+
+class ModelError(UserError):
+    """A model that cannot be served; raised before any weights are read."""
+
+
+class ModelNotFound(ModelError):
+    def __init__(self, ref: str, why: str) -> None:
+        super().__init__(f"No model at {ref!r}: {why}")
+        self.ref = ref
+
+
+class NotAChatModel(ModelError):
+    def __init__(self, ref: str, why: str) -> None:
+        super().__init__(f"{ref!r} is no chat model: {why} Choose an instruction-tuned model, often named -Instruct or -Chat.")
+        self.ref = ref
+
+
+class ModelTooLarge(ModelError):
+    """`needs` and `budget` are bytes."""
+
+    def __init__(self, ref: str, needs: int, budget: int) -> None:
+        super().__init__(
+            f"{ref!r} needs about {needs / 1e9:.1f} GB and the memory limit is {budget / 1e9:.1f} GB. "
+            "Choose a smaller model, or raise --memory if this machine has more."
+        )
+        self.ref, self.needs, self.budget = ref, needs, budget
+
+
+def screen_message(error: BaseException) -> str:
+    """What a screen may show of `error`: a UserError's own words, else an id under which the log has the traceback."""
+    if isinstance(error, UserError):
+        return error.message
+    error_id = uuid.uuid4().hex[:8]
+    log.error("error %s", error_id, exc_info=error)
+    return (
+        f"Something went wrong on the server (error {error_id}). Try again; if it comes back, the server's log has the details."
+    )

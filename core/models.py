@@ -1,0 +1,308 @@
+"""Which model was meant, whether it can be served here, and loading it with progress. Checked before any weights are read."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from core.errors import ModelError, ModelNotFound, ModelTooLarge, NotAChatModel
+from core.settings import BUNDLED_MODEL
+from core.types import ModelInfo, SamplingParams
+
+if TYPE_CHECKING:
+    from core.engine.runner import TransformersRunner
+
+Report = Callable[[int, int], None]
+
+BASE_BYTES = 600_000_000  # Python with torch, transformers and both frontends, before any weights
+WORKING_SHARE = 1.2  # activations and key-value cache beside the weights
+HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$")
+SMALL_FILES = ["*.json", "*.jinja", "*.txt", "*.model"]  # config and tokenizer; of weights only safetensors: pickles run code
+MAX_DEFAULT_TOKENS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A model as it was asked for: a folder, or a hub id with a revision ("" for the default branch)."""
+
+    name: str
+    folder: Path | None = None
+    hub_id: str = ""
+    revision: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A model that can be served here. `dtype` is what its weights will be computed in."""
+
+    reference: Reference
+    folder: Path
+    config: dict[str, Any]
+    parameters: int
+    dtype: str
+
+
+def parse_reference(text: str) -> Reference:
+    """`ORG/NAME`, `ORG/NAME@REVISION` or a folder; a folder that exists wins. Raises ModelNotFound."""
+    folder = Path(text).expanduser()
+    if folder.is_dir():
+        folder = folder.resolve()
+        return Reference("Portico Guide" if folder == BUNDLED_MODEL else folder.name, folder=folder)
+    hub_id, _, revision = text.partition("@")
+    if text.startswith((".", "/", "~")) or not HUB_ID.match(hub_id):
+        raise ModelNotFound(text, "there is no such folder. Give --model a folder, or a hub id such as Qwen/Qwen3-0.6B.")
+    return Reference(hub_id, hub_id=hub_id, revision=revision)
+
+
+def memory_limit(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """The bytes this process may use: the cgroup's limit (version 2, then 1) where one is set, else the machine's memory."""
+    total = int(psutil.virtual_memory().total)
+    for file in (cgroup / "memory.max", cgroup / "memory" / "memory.limit_in_bytes"):
+        try:
+            return min(int(file.read_text()), total)
+        except (OSError, ValueError):  # no such cgroup, or "max"
+            continue
+    return total
+
+
+def find_model(reference: Reference, budget: int, importing: threading.Lock, report: Report) -> Checked:
+    """Find, check and, from the hub, download a model; `report(done, total)` counts bytes.
+
+    Holds `importing` while it imports large libraries. `budget` is in bytes, for the whole process. Raises ModelError before
+    any weights are downloaded if the model is not there, is no chat model, or does not fit.
+    """
+    with importing:
+        import huggingface_hub  # noqa: F401
+    folder = reference.folder or _download(reference, SMALL_FILES, lambda done, total: None)
+    config = _read_json(folder / "config.json")
+    if config is None:
+        raise ModelNotFound(reference.name, "it has no config.json that can be read, so it is no Transformers model.")
+    with importing:
+        _check_chat(reference, folder, config)
+    if reference.hub_id and not list(folder.glob("*.safetensors")):
+        dtype = _fitting_dtype(reference, _hub_parameters(reference), budget)
+        folder = _download(reference, [*SMALL_FILES, "*.safetensors"], report)
+    parameters = _local_parameters(reference, folder)
+    dtype = _fitting_dtype(reference, parameters, budget)
+    return Checked(reference, folder, config, parameters, dtype)
+
+
+def load_model(checked: Checked, importing: threading.Lock, report: Report) -> TransformersRunner:
+    """Load the weights; `report(done, total)` counts tensors. Raises ModelError if they do not fit the config."""
+    with importing:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils import logging as transformers_logging
+
+        from core.engine.runner import TransformersRunner
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(checked.folder)
+        with _weights_progress(transformers_logging, report):
+            model = AutoModelForCausalLM.from_pretrained(checked.folder, dtype=getattr(torch, checked.dtype)).to(device).eval()
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(f"{checked.reference.name!r} could not be loaded: {reason}") from error
+    info = ModelInfo(
+        name=checked.reference.name, revision=_revision(checked), context=_context(checked.config, tokenizer.model_max_length),
+        parameters=checked.parameters, device=device, dtype=checked.dtype,
+    )  # fmt: skip
+    return TransformersRunner(model, tokenizer, info)
+
+
+def sampling_defaults(folder: Path) -> SamplingParams:
+    """What the model's generation_config.json recommends; a model that says nothing is sampled at 0.7."""
+    given = _read_json(folder / "generation_config.json") or {}
+    greedy = given.get("do_sample") is False
+    return SamplingParams(
+        temperature=0.0 if greedy else float(given.get("temperature") or 0.7),
+        top_p=float(given.get("top_p") or 1.0),
+        top_k=int(given.get("top_k") or 0),
+        repetition_penalty=float(given.get("repetition_penalty") or 1.0),
+        max_tokens=int(given.get("max_new_tokens") or MAX_DEFAULT_TOKENS),
+    )
+
+
+def _download(reference: Reference, patterns: list[str], report: Report) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    try:
+        return Path(
+            snapshot_download(
+                reference.hub_id, revision=reference.revision or None, allow_patterns=patterns, tqdm_class=_reporting_bar(report)
+            )
+        )
+    except GatedRepoError:
+        raise ModelNotFound(
+            reference.name, "its owner asks for your consent first. Give it on the model's page, then set HF_TOKEN."
+        ) from None
+    except RevisionNotFoundError:
+        raise ModelNotFound(reference.name, f"it has no revision {reference.revision!r}. Leave out the part from @ on.") from None
+    except RepositoryNotFoundError:
+        raise ModelNotFound(reference.name, "the hub has no model of that name, or it is private (then set HF_TOKEN).") from None
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise ModelNotFound(
+            reference.name, f"the model hub could not be reached ({type(error).__name__}) and no copy lies on this machine. "
+            "Check the network, or give --model a folder."
+        ) from error  # fmt: skip
+
+
+def _hub_parameters(reference: Reference) -> int:
+    """The number of parameters, from the headers of the safetensors on the hub; no weights are read."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import NotASafetensorsRepoError
+
+    try:
+        metadata = HfApi().get_safetensors_metadata(reference.hub_id, revision=reference.revision or None)
+    except NotASafetensorsRepoError:
+        raise _no_safetensors(reference) from None
+    return sum(metadata.parameter_count.values())
+
+
+def _local_parameters(reference: Reference, folder: Path) -> int:
+    from safetensors import SafetensorError, safe_open
+
+    total = 0
+    files = sorted(folder.glob("*.safetensors"))
+    if not files:
+        raise _no_safetensors(reference)
+    for file in files:
+        try:
+            with safe_open(file, framework="numpy") as opened:
+                for name in opened.keys():  # noqa: SIM118 (it is no mapping)
+                    size = 1
+                    for side in opened.get_slice(name).get_shape():
+                        size *= side
+                    total += size
+        except (SafetensorError, OSError) as error:
+            raise ModelError(f"{file.name} of {reference.name!r} is damaged: {error}. Download it again.") from None
+    return total
+
+
+def _no_safetensors(reference: Reference) -> ModelError:
+    return ModelError(
+        f"{reference.name!r} has no safetensors weights, and Portico reads no others, since pickled ones can run code. "
+        "Choose another revision, or convert it with save_pretrained()."
+    )
+
+
+def _check_chat(reference: Reference, folder: Path, config: dict[str, Any]) -> None:
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+    kind, architectures = config.get("model_type"), config.get("architectures") or []
+    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        if config.get("auto_map"):
+            raise NotAChatModel(reference.name, "it needs code of its own from its repository, and Portico runs none.")
+        raise NotAChatModel(reference.name, f"its type {kind!r} does not generate text in transformers.")
+    if architectures and not any(
+        name.endswith(("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")) for name in architectures
+    ):
+        raise NotAChatModel(reference.name, f"it is a {architectures[0]}.")
+    templates = (folder / "chat_template.jinja", folder / "chat_template.json")
+    if not any(file.is_file() for file in templates) and not (_read_json(folder / "tokenizer_config.json") or {}).get(
+        "chat_template"
+    ):
+        raise NotAChatModel(reference.name, "its tokenizer has no chat template.")
+
+
+def _fitting_dtype(reference: Reference, parameters: int, budget: int) -> str:
+    """float32 on a CPU, where it is the fastest, or bfloat16 if only that fits, and on a GPU. Raises ModelTooLarge."""
+    import torch
+
+    if not torch.cuda.is_available() and memory_needed(parameters, 4) <= budget:
+        return "float32"
+    if memory_needed(parameters, 2) > budget:
+        raise ModelTooLarge(reference.name, memory_needed(parameters, 2), budget)
+    return "bfloat16"
+
+
+def memory_needed(parameters: int, bytes_each: int) -> int:
+    """The whole process's memory in bytes while a model of that size serves."""
+    return BASE_BYTES + int(parameters * bytes_each * WORKING_SHARE)
+
+
+def _context(config: dict[str, Any], tokenizer_limit: int) -> int:
+    text = config.get("text_config") or config
+    positions = next((text[name] for name in ("max_position_embeddings", "n_positions") if text.get(name)), 4096)
+    return min(int(positions), int(min(tokenizer_limit, 10**9)))
+
+
+def _revision(checked: Checked) -> str:
+    """The commit that the hub served, which names the snapshot's folder."""
+    return checked.folder.name if checked.reference.hub_id else ""
+
+
+def _read_json(file: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _reporting_bar(report: Report) -> type[Any]:
+    """A tqdm class that draws nothing and reports the bytes that a download has written."""
+    from tqdm import tqdm
+
+    class Bar(tqdm[Any]):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            self._counts = kwargs.get("unit") == "B" and kwargs.pop("name", None) != "huggingface_hub.snapshot_download.transfer"
+            kwargs.pop("name", None)
+            super().__init__(*args, **{**kwargs, "file": _Nowhere()})
+
+        def update(self, n: float | None = 1) -> bool | None:
+            updated = super().update(n)
+            if self._counts:
+                report(int(self.n), int(self.total or 0))
+            return updated
+
+    return Bar
+
+
+class _Nowhere:
+    """A file that swallows what a progress bar draws."""
+
+    encoding = "utf-8"
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+    def flush(self) -> None: ...
+
+
+def _counted(items: Collection[Any], report: Report) -> Iterator[Any]:
+    for done, item in enumerate(items):
+        report(done, len(items))
+        yield item
+    report(len(items), len(items))
+
+
+@contextmanager
+def _weights_progress(transformers_logging: Any, report: Report) -> Iterator[None]:
+    """Reports each tensor that Transformers loads, through the hook that it offers for its own progress bars."""
+
+    def hook(factory: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if kwargs.get("desc") == "Loading weights" and args:
+            return _counted(args[0], report)
+        return factory(*args, **{**kwargs, "file": _Nowhere()})
+
+    previous = transformers_logging.set_tqdm_hook(hook)
+    try:
+        yield
+    finally:
+        transformers_logging.set_tqdm_hook(previous)

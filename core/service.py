@@ -1,0 +1,141 @@
+"""InferenceService: the one door that every frontend and the API go through."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import threading
+import uuid
+from collections.abc import Iterable
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+
+from core.engine import Engine, Request
+from core.errors import BadInput, NotFound, StillAnswering
+from core.runs import Runs, Stream
+from core.store import Conversation, Run, Store
+from core.tasks import Task, Values
+from core.tasks.chat import MAX_SEED, chat_messages, sampling_params
+from core.types import Kind, ModelInfo, User
+
+TITLE_LENGTH = 60
+INTERRUPTED = "The server stopped while this answer was written. What there was of it is kept; try again for a whole one."
+
+
+class InferenceService:
+    """Checks input and ownership, starts runs that outlive their page, and hands out their events.
+
+    Its methods are quick (a short transaction at most) and safe from any thread; async callers may use `asyncio.to_thread`.
+    """
+
+    def __init__(self, store: Store, engine: Engine, tasks: Iterable[Task]) -> None:
+        self._store, self._engine, self._runs = store, engine, Runs(store)
+        self.tasks = {task.name: task for task in tasks}
+        self._starting = threading.Lock()
+        store.fail_unfinished(INTERRUPTED)
+
+    @property
+    def model(self) -> ModelInfo:
+        return self._engine.model
+
+    def start(self, user: User, task: str, values: Values, conversation_id: str = "") -> Run:
+        """Ask the next thing in a conversation, or in a new one for "".
+
+        Raises BadInput, NotFound, or StillAnswering; what the engine refuses ends the run with Failed instead.
+        """
+        if task not in self.tasks:
+            raise BadInput("task", f"There is no task {task!r} here.")
+        cleaned = self.tasks[task].clean(values)
+        with self._starting:
+            before = self._own(user, conversation_id).runs if conversation_id else ()
+            return self._start(user, task, cleaned, conversation_id or uuid.uuid4().hex, before)
+
+    def answer_again(self, user: User, run_id: str, values: Values | None = None) -> Run:
+        """Ask what `run_id` asked once more, in its place, with `values` overriding its own; the old answer is kept."""
+        old = self._own_run(user, run_id)
+        cleaned = self.tasks[old.task].clean({**old.values, **(values or {})})
+        with self._starting:
+            branch = self._own(user, old.conversation_id).runs
+            if branch and branch[-1].live:
+                raise StillAnswering()
+            before = tuple(itertools.takewhile(lambda run: run.id != old.id, branch))
+            return self._start(user, old.task, cleaned, old.conversation_id, before)
+
+    def watch(self, user: User, run_id: str, after: int = 0) -> Stream:
+        """The run's events; `after` is how many characters of its text the caller has already."""
+        return self._runs.watch(self._own_run(user, run_id).id, after)
+
+    def cancel(self, user: User, run_id: str) -> None:
+        """Stop the run; the text so far is kept. Nothing happens if it has ended."""
+        self._engine.cancel(self._own_run(user, run_id).id)
+
+    def conversations(self, user: User) -> list[Conversation]:
+        """The user's conversations without their runs, last used first."""
+        return self._store.conversations(user.id)
+
+    def conversation(self, user: User, conversation_id: str) -> Conversation:
+        """The conversation with its runs as they stand, the running one's text so far included; raises NotFound."""
+        return self._own(user, conversation_id)
+
+    def last_conversation(self, user: User) -> Conversation | None:
+        """The one that was used last: where a person who comes back without a link goes on."""
+        latest = self._store.conversations(user.id, limit=1)
+        return self._own(user, latest[0].id) if latest else None
+
+    def delete_conversation(self, user: User, conversation_id: str) -> None:
+        """Stop what runs in it, and delete it with all its runs."""
+        conversation = self._own(user, conversation_id)
+        if conversation.live_run:
+            self._engine.cancel(conversation.live_run.id)
+        self._store.delete_conversation(conversation_id)
+
+    def close(self) -> None:
+        """Stop every run, write what there is, let go of the model."""
+        self._engine.close()
+        self._runs.close()
+
+    def _start(self, user: User, task: str, values: Values, conversation_id: str, before: tuple[Run, ...]) -> Run:
+        if before and before[-1].live:
+            raise StillAnswering()
+        params = sampling_params(values)
+        seed = secrets.randbelow(MAX_SEED) if params.seed is None else params.seed
+        chat = next(field.name for field in self.tasks[task].inputs if field.kind is Kind.CHAT)
+        message = str(values[chat])
+        run = Run(
+            id=uuid.uuid4().hex, conversation_id=conversation_id, parent_id=before[-1].id if before else None,
+            user_id=user.id, task=task, model=self.model.name, revision=self.model.revision, values=values, seed=seed,
+            versions=_versions(),
+        )  # fmt: skip
+        turns = [(str(earlier.values[chat]), earlier.text) for earlier in before]
+        messages = chat_messages(str(values.get("system") or ""), turns, message)
+        self._store.add_run(run, title=_title(message))
+        live = self._runs.add(run)
+        self._engine.submit(Request(run.id, user.id, messages, replace(params, seed=seed)), live.emit)
+        return run
+
+    def _own(self, user: User, conversation_id: str) -> Conversation:
+        conversation = self._store.conversation(conversation_id, user.id)
+        if conversation is None:
+            raise NotFound("conversation")
+        return replace(conversation, runs=tuple(self._runs.latest(run) for run in conversation.runs))
+
+    def _own_run(self, user: User, run_id: str) -> Run:
+        run = self._runs.find(run_id)
+        if run.user_id != user.id:
+            raise NotFound("answer")
+        return run
+
+
+def _title(message: str) -> str:
+    line = " ".join(message.split())
+    return line if len(line) <= TITLE_LENGTH else line[: TITLE_LENGTH - 1].rstrip() + "…"
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in ("torch", "transformers"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:  # a remote engine needs neither
+            continue
+    return found

@@ -1,0 +1,211 @@
+"""Conversations and runs in a database (SQLAlchemy; SQLite by default).
+
+A conversation is a tree of runs: each has the run before it as `parent_id`, and the conversation's `head_id` names the last
+run of the branch that is shown. Answering again makes a sibling, so nothing that was said is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Engine,
+    ForeignKey,
+    Index,
+    MetaData,
+    RowMapping,
+    String,
+    Table,
+    Text,
+    delete,
+    insert,
+    select,
+    update,
+)
+
+from core.tasks import Values
+from core.types import FinishReason, Usage
+
+Status = Literal["queued", "running", "finished", "failed"]
+
+metadata = MetaData()
+
+conversations = Table(
+    "conversations",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("user_id", String(255), nullable=False),
+    Column("title", String(200), nullable=False),
+    Column("head_id", String(32)),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    Index("conversations_by_user", "user_id", "updated_at"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("conversation_id", ForeignKey("conversations.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("parent_id", String(32)),
+    Column("user_id", String(255), nullable=False),
+    Column("task", String(64), nullable=False),
+    Column("model", String(255), nullable=False),
+    Column("revision", String(64), nullable=False),
+    Column("values", JSON, nullable=False),
+    Column("seed", BigInteger),
+    Column("versions", JSON, nullable=False),
+    Column("status", String(16), nullable=False, index=True),
+    Column("text", Text, nullable=False),
+    Column("reason", String(16)),
+    Column("error", Text),
+    Column("usage", JSON),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("finished_at", DateTime(timezone=True)),
+)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution by one user: what was asked, of which model, with what result so far."""
+
+    id: str
+    conversation_id: str
+    user_id: str
+    task: str
+    model: str
+    values: Values
+    parent_id: str | None = None
+    revision: str = ""
+    seed: int | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    status: Status = "queued"
+    text: str = ""
+    reason: FinishReason | None = None
+    error: str | None = None
+    usage: Usage | None = None
+    created_at: datetime = field(default_factory=now)
+    finished_at: datetime | None = None
+
+    @property
+    def live(self) -> bool:
+        """Whether more may come."""
+        return self.status in ("queued", "running")
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A conversation with the runs of the branch that is shown, oldest first. `id` is "" until its first message is sent."""
+
+    id: str
+    title: str
+    runs: tuple[Run, ...] = ()
+    updated_at: datetime = field(default_factory=now)
+
+    @property
+    def live_run(self) -> Run | None:
+        """The run that is still being answered, if there is one."""
+        return self.runs[-1] if self.runs and self.runs[-1].live else None
+
+
+class Store:
+    """Reads and writes rows. Each call is one short transaction, fit for any thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def add_run(self, run: Run, title: str) -> None:
+        """Insert `run` and make it its conversation's head; a new conversation gets `title`."""
+        with self._engine.begin() as connection:
+            moved = connection.execute(
+                update(conversations)
+                .where(conversations.c.id == run.conversation_id)
+                .values(head_id=run.id, updated_at=run.created_at)
+            )
+            if not moved.rowcount:
+                connection.execute(
+                    insert(conversations).values(
+                        id=run.conversation_id, user_id=run.user_id, title=title, head_id=run.id,
+                        created_at=run.created_at, updated_at=run.created_at,
+                    )
+                )  # fmt: skip
+            connection.execute(insert(runs).values(**_row(run)))
+
+    def save_run(self, run: Run) -> None:
+        """Write what of `run` changes as it goes on."""
+        row = _row(run)
+        changing = {name: row[name] for name in ("status", "text", "reason", "error", "usage", "finished_at")}
+        with self._engine.begin() as connection:
+            connection.execute(update(runs).where(runs.c.id == run.id).values(**changing))
+
+    def run(self, run_id: str) -> Run | None:
+        with self._engine.begin() as connection:
+            row = connection.execute(select(runs).where(runs.c.id == run_id)).mappings().first()
+        return _run(row) if row else None
+
+    def conversation(self, conversation_id: str, user_id: str) -> Conversation | None:
+        """The conversation if it is `user_id`'s, with the runs from its head back to its beginning."""
+        with self._engine.begin() as connection:
+            found = connection.execute(
+                select(conversations).where(conversations.c.id == conversation_id, conversations.c.user_id == user_id)
+            ).first()
+            if found is None:
+                return None
+            rows = connection.execute(select(runs).where(runs.c.conversation_id == conversation_id)).mappings().all()
+        by_id = {row["id"]: _run(row) for row in rows}
+        branch: list[Run] = []
+        run = by_id.get(found.head_id)
+        while run is not None:
+            branch.append(run)
+            run = by_id.get(run.parent_id or "")
+        return Conversation(found.id, found.title, tuple(reversed(branch)), found.updated_at)
+
+    def conversations(self, user_id: str, limit: int = 100) -> list[Conversation]:
+        """The user's conversations without their runs, last used first."""
+        with self._engine.begin() as connection:
+            rows = connection.execute(
+                select(conversations)
+                .where(conversations.c.user_id == user_id)
+                .order_by(conversations.c.updated_at.desc())
+                .limit(limit)
+            ).all()
+        return [Conversation(row.id, row.title, (), row.updated_at) for row in rows]
+
+    def delete_conversation(self, conversation_id: str) -> None:
+        """Delete a conversation and all its runs, those of other branches too."""
+        with self._engine.begin() as connection:
+            connection.execute(delete(runs).where(runs.c.conversation_id == conversation_id))
+            connection.execute(delete(conversations).where(conversations.c.id == conversation_id))
+
+    def fail_unfinished(self, error: str) -> int:
+        """Mark every run that is not ended as failed with `error`; how many there were."""
+        with self._engine.begin() as connection:
+            found = connection.execute(
+                update(runs)
+                .where(runs.c.status.in_(("queued", "running")))
+                .values(status="failed", error=error, finished_at=now())
+            )
+        return found.rowcount
+
+
+def _row(run: Run) -> dict[str, Any]:
+    row = {name: getattr(run, name) for name in Run.__slots__}
+    return row | {
+        "values": dict(run.values), "versions": dict(run.versions), "usage": asdict(run.usage) if run.usage else None
+    }  # fmt: skip
+
+
+def _run(row: RowMapping) -> Run:
+    run = Run(**row)
+    return replace(run, usage=Usage(**row["usage"])) if row["usage"] else run

@@ -1,0 +1,95 @@
+"""Task and Field: a description that every frontend can draw and the service can check input against."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from core.errors import BadInput
+from core.types import Kind
+
+Value = str | float | int | bool | None
+Values = Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One typed value that a person gives. `help` is a sentence shown beside it.
+
+    `minimum`, `maximum`, `step` bound a number (a whole `step` makes it an int); `choices` lists a choice's values;
+    `lines` sizes a text; `max_length` bounds a text or a chat message in characters; an `optional` number may be None.
+    """
+
+    name: str
+    kind: Kind
+    label: str
+    help: str = ""
+    default: Value = None
+    minimum: float = -math.inf
+    maximum: float = math.inf
+    step: float | None = None
+    choices: tuple[str, ...] = ()
+    lines: int = 1
+    max_length: int = 100_000
+    optional: bool = False
+
+    def clean(self, value: Value) -> Value:
+        """`value` as this Field's type, the default for None; raises BadInput with a sentence for the reader."""
+        if value is None:
+            value = self.default
+        match self.kind:
+            case Kind.NUMBER:
+                return self._clean_number(value)
+            case Kind.TEXT | Kind.CHAT:
+                return self._clean_text(value)
+            case Kind.CHOICE if value not in self.choices:
+                raise BadInput(self.name, f"{self.label} must be one of {', '.join(self.choices)}.")
+            case Kind.FLAG if not isinstance(value, bool):
+                raise BadInput(self.name, f"{self.label} must be on or off.")
+        return value
+
+    def _clean_number(self, value: Value) -> Value:
+        if value is None and self.optional:
+            return None
+        try:
+            number = float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            raise BadInput(self.name, f"{self.label} must be a number.") from None
+        if not self.minimum <= number <= self.maximum:  # also refuses nan
+            raise BadInput(self.name, f"{self.label} must be between {self.minimum:g} and {self.maximum:g}.")
+        if self.step is not None and float(self.step).is_integer():
+            return int(number)
+        return number
+
+    def _clean_text(self, value: Value) -> str:
+        text = "" if value is None else str(value)
+        if len(text) > self.max_length:
+            raise BadInput(
+                self.name, f"{self.label} is {len(text):,} characters long and may have {self.max_length:,}. Shorten it."
+            )
+        if self.kind is Kind.CHAT and not text.strip():
+            raise BadInput(self.name, "Type a message first.")
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Something a model can be asked. `inputs` are what is asked, `params` how; `examples` are values of the first input."""
+
+    name: str
+    title: str
+    inputs: tuple[Field, ...]
+    params: tuple[Field, ...]
+    output: Kind
+    examples: tuple[str, ...] = ()
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        return self.inputs + self.params
+
+    def clean(self, values: Values) -> dict[str, Value]:
+        """All of this Task's values, checked, defaults filled in; raises BadInput for the first that does not fit."""
+        if unknown := set(values) - {field.name for field in self.fields}:
+            raise BadInput(min(unknown), f"{self.title} has no input named {min(unknown)!r}.")
+        return {field.name: field.clean(values.get(field.name)) for field in self.fields}

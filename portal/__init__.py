@@ -1,0 +1,1 @@
+"""The server-rendered pages that are no frontend: home with the switcher, waiting, sign-in's pages, errors."""

@@ -1,0 +1,109 @@
+"""Templates and the routes of home, health and static files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from core import brand
+from core.progress import Progress
+
+STATIC = Path(str(resources.files("portal") / "static"))
+
+_templates = Environment(
+    loader=PackageLoader("portal"),
+    autoescape=select_autoescape(),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_templates.globals.update(brand=brand, css_variables=brand.css_variables(), logo=brand.logo)
+
+
+def render(template: str, **values: object) -> str:
+    """A page of portal/templates as HTML; `error` and `printed` are empty unless given."""
+    return _templates.get_template(template).render({"error": "", "printed": False, **values})
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """A frontend in the switcher."""
+
+    name: str
+    title: str
+
+
+def portal_routes(
+    tabs: Sequence[Tab], progress: Progress, model_name: Callable[[], str], signed_in: Callable[[Request], str]
+) -> list[Route | Mount]:
+    """Home and health. `signed_in(request)` is the name of who asks, "" for nobody."""
+
+    async def home(request: Request) -> Response:
+        asked = request.query_params.get("ui", tabs[0].name)
+        if asked not in {tab.name for tab in tabs}:
+            return error_page(404, f"There is no frontend named {asked!r} here.")
+        conversation = request.query_params.get("c", "")
+        return HTMLResponse(
+            render(
+                "home.html", tabs=tabs, chosen=next(tab for tab in tabs if tab.name == asked), conversation=conversation,
+                model=model_name(), user=signed_in(request),
+            )
+        )  # fmt: skip
+
+    async def healthz(request: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def readyz(request: Request) -> Response:
+        answer: dict[str, Any] = {"ready": progress.ready}
+        if signed_in(request):  # a stranger learns that it is not ready, not of what
+            answer["steps"] = [step_values(name, step) for name, step in progress.steps.items()]
+        return JSONResponse(answer, 200 if progress.ready else 503, headers=None if progress.ready else {"Retry-After": "1"})
+
+    return [
+        Route("/", home),
+        Route("/healthz", healthz),
+        Route("/readyz", readyz),
+        Mount("/static", _Cached(directory=STATIC), name="static"),
+    ]
+
+
+def step_values(name: str, step: Any) -> dict[str, Any]:
+    """A Progress step as JSON."""
+    return {
+        "name": name, "title": step.title, "state": step.state, "done": step.done, "total": step.total, "unit": step.unit,
+        "error": step.error,
+    }  # fmt: skip
+
+
+def waiting_page(progress: Progress, title: str) -> Response:
+    """Shown in a frontend's place until it is up; it turns into the frontend by itself."""
+    steps = [step_values(name, step) for name, step in progress.steps.items()]
+    return HTMLResponse(render("waiting.html", steps=steps, title=title), 503, headers={"Retry-After": "1"})
+
+
+def error_page(status: int, message: str) -> Response:
+    return HTMLResponse(render("error.html", status=status, error=message), status)
+
+
+async def not_found(request: Request, error: Exception) -> Response:
+    if "text/html" in request.headers.get("accept", ""):
+        return error_page(404, "There is no such page.")
+    return PlainTextResponse("There is no such page.", 404)
+
+
+class _Cached(StaticFiles):
+    """Files whose address changes with their content; an hour is enough for the few of ours that do not."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers["cache-control"] = "public, max-age=3600"
+        return response
