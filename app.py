@@ -374,7 +374,7 @@ def listen(settings: Settings) -> socket.socket:
     return listening
 
 
-def run_server(settings: Settings, listening: socket.socket) -> None:
+def run_server(settings: Settings, listening: socket.socket, runner: Runner | None = None) -> None:
     """Serve until a signal comes; exits with status 1 if the app cannot come up."""
     import uvicorn
 
@@ -388,7 +388,7 @@ def run_server(settings: Settings, listening: socket.socket) -> None:
         server.should_exit = True
 
     terminal = TerminalProgress(print_line)
-    door = Door(lambda: create_app(settings, on_fatal=on_fatal, print_line=print_line, changed=terminal.show), on_fatal)
+    door = Door(lambda: create_app(settings, runner, on_fatal=on_fatal, print_line=print_line, changed=terminal.show), on_fatal)
     server = uvicorn.Server(
         uvicorn.Config(
             door, log_config=None, access_log=False, proxy_headers=False, server_header=False, lifespan="on",

@@ -19,7 +19,7 @@ def open_database(url: str) -> Engine:
         if parsed.drivername == "postgresql":  # the driver that we ship with
             parsed = parsed.set(drivername="postgresql+psycopg")
         engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
-    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError):
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError):
         raise SettingsError(
             "--database: this is no database URL. Use one like postgresql://user:password@host/name, or leave it out for SQLite."
         ) from None

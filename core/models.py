@@ -53,7 +53,7 @@ class Checked:
 def parse_reference(text: str) -> Reference:
     """`ORG/NAME`, `ORG/NAME@REVISION` or a folder; a folder that exists wins. Raises ModelNotFound."""
     folder = Path(text).expanduser()
-    if folder.is_dir():
+    if text and folder.is_dir():
         folder = folder.resolve()
         return Reference("Portico Guide" if folder == BUNDLED_MODEL else folder.name, folder=folder)
     hub_id, _, revision = text.partition("@")
@@ -86,10 +86,13 @@ def find_model(reference: Reference, budget: int, importing: threading.Lock, rep
     if config is None:
         raise ModelNotFound(reference.name, "it has no config.json that can be read, so it is no Transformers model.")
     with importing:
+        import torch  # noqa: F401
+
         _check_chat(reference, folder, config)
-    if reference.hub_id and not list(folder.glob("*.safetensors")):
-        dtype = _fitting_dtype(reference, _hub_parameters(reference), budget)
-        folder = _download(reference, [*SMALL_FILES, "*.safetensors"], report)
+    if reference.hub_id:
+        if not list(folder.glob("*.safetensors")):
+            _fitting_dtype(reference, _hub_parameters(reference), budget)
+        folder = _download(reference, [*SMALL_FILES, "*.safetensors"], report)  # also completes one that was cut off
     parameters = _local_parameters(reference, folder)
     dtype = _fitting_dtype(reference, parameters, budget)
     return Checked(reference, folder, config, parameters, dtype)
@@ -133,45 +136,47 @@ def sampling_defaults(folder: Path) -> SamplingParams:
 
 def _download(reference: Reference, patterns: list[str], report: Report) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
 
-    try:
+    with _hub_errors(reference):
         return Path(
             snapshot_download(
                 reference.hub_id, revision=reference.revision or None, allow_patterns=patterns, tqdm_class=_reporting_bar(report)
             )
         )
-    except GatedRepoError:
-        raise ModelNotFound(
-            reference.name, "its owner asks for your consent first. Give it on the model's page, then set HF_TOKEN."
-        ) from None
-    except RevisionNotFoundError:
-        raise ModelNotFound(reference.name, f"it has no revision {reference.revision!r}. Leave out the part from @ on.") from None
-    except RepositoryNotFoundError:
-        raise ModelNotFound(reference.name, "the hub has no model of that name, or it is private (then set HF_TOKEN).") from None
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise ModelNotFound(
-            reference.name, f"the model hub could not be reached ({type(error).__name__}) and no copy lies on this machine. "
-            "Check the network, or give --model a folder."
-        ) from error  # fmt: skip
 
 
 def _hub_parameters(reference: Reference) -> int:
     """The number of parameters, from the headers of the safetensors on the hub; no weights are read."""
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import NotASafetensorsRepoError
 
-    try:
+    with _hub_errors(reference):
         metadata = HfApi().get_safetensors_metadata(reference.hub_id, revision=reference.revision or None)
-    except NotASafetensorsRepoError:
-        raise _no_safetensors(reference) from None
     return sum(metadata.parameter_count.values())
+
+
+@contextmanager
+def _hub_errors(reference: Reference) -> Iterator[None]:
+    """The hub client's errors as sentences that say what to do."""
+    from huggingface_hub import errors
+
+    name = reference.name
+    try:
+        yield
+    except errors.NotASafetensorsRepoError:
+        raise _no_safetensors(reference) from None
+    except errors.GatedRepoError:
+        raise ModelNotFound(
+            name, "its owner asks for your consent first. Give it on the model's page, then set HF_TOKEN."
+        ) from None
+    except errors.RevisionNotFoundError:
+        raise ModelNotFound(name, f"it has no revision {reference.revision!r}. Leave out the part from @ on.") from None
+    except errors.RepositoryNotFoundError:
+        raise ModelNotFound(name, "the hub has no model of that name, or it is private (then set HF_TOKEN).") from None
+    except (errors.LocalEntryNotFoundError, errors.HfHubHTTPError, errors.OfflineModeIsEnabled, OSError) as error:
+        raise ModelNotFound(
+            name, f"the model hub could not be reached ({type(error).__name__}) and no copy lies on this machine. "
+            "Check the network, or give --model a folder."
+        ) from error  # fmt: skip
 
 
 def _local_parameters(reference: Reference, folder: Path) -> int:
@@ -259,7 +264,7 @@ def _reporting_bar(report: Report) -> type[Any]:
     """A tqdm class that draws nothing and reports the bytes that a download has written."""
     from tqdm import tqdm
 
-    class Bar(tqdm[Any]):
+    class Bar(tqdm):  # type: ignore[type-arg]
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             self._counts = kwargs.get("unit") == "B" and kwargs.pop("name", None) != "huggingface_hub.snapshot_download.transfer"
             kwargs.pop("name", None)

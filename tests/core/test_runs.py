@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine
+
+from core.runs import IDLE_S, UPDATE_S, LiveRun, Runs, Stream
+from core.store import Run, Store
+from core.types import Delta, Event, Failed, Finished, Queued, Started, Usage
+from tests.support.clock import Clock, wait_until
+
+END = Finished(Usage(3, 2, 0.1, 0.2), "stop")
+
+
+def run(name: str = "r") -> Run:
+    return Run(name, "c", "ada", "chat", "m", {"message": "hi"})
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def live() -> LiveRun:
+    return LiveRun(run())
+
+
+def test_the_first_text_comes_at_once_and_then_at_most_twelve_updates_a_second(live: LiveRun, clock: Clock) -> None:
+    stream = Stream(live, clock=clock)
+    live.emit(Delta("a"))
+    assert stream.poll() == Delta("a")
+    live.emit(Delta("b"))
+    live.emit(Delta("c"))
+    wait = stream.poll()
+    assert wait == pytest.approx(UPDATE_S)
+    clock.now += UPDATE_S
+    assert stream.poll() == Delta("bc")
+
+
+def test_an_idle_stream_ticks(live: LiveRun, clock: Clock) -> None:
+    stream = Stream(live, clock=clock)
+    assert stream.poll() == pytest.approx(IDLE_S)
+    clock.now += IDLE_S
+    assert stream.poll() == Delta("")
+
+
+def test_the_end_flushes_the_text_that_waited(live: LiveRun, clock: Clock) -> None:
+    stream = Stream(live, clock=clock)
+    for event in (Queued(1), Started(), Delta("a"), Delta("b"), END):
+        live.emit(event)
+    assert list(iter_now(stream)) == [Queued(1), Started(), Delta("ab"), END]
+
+
+def iter_now(stream: Stream) -> Iterator[Event]:
+    while True:
+        try:
+            event = stream.poll()
+        except StopIteration:
+            return
+        assert not isinstance(event, float)
+        yield event
+
+
+def test_nothing_is_taken_after_the_end(live: LiveRun) -> None:
+    live.emit(END)
+    live.emit(Delta("late"))
+    live.emit(Failed("late"))
+    assert live.snapshot().status == "finished"
+    assert live.snapshot().text == ""
+
+
+def test_a_late_watcher_gets_what_it_has_not(live: LiveRun) -> None:
+    live.emit(Delta("hello "))
+    live.emit(Delta("world"))
+    live.emit(END)
+    assert list(Stream(live, after=6)) == [Delta("world"), END]
+
+
+def test_for_and_async_for_give_the_same(live: LiveRun) -> None:
+    async def gather() -> list[Event]:
+        return [event async for event in Stream(live)]
+
+    for event in (Started(), Delta("a"), END):
+        live.emit(event)
+    assert list(Stream(live)) == asyncio.run(gather()) == [Started(), Delta("a"), END]
+
+
+def test_a_watcher_in_another_thread_is_woken(live: LiveRun) -> None:
+    seen: list[Event] = []
+    stream = Stream(live)
+    thread = threading.Thread(target=lambda: seen.extend(stream))
+    thread.start()
+    live.emit(Delta("a"))
+    wait_until(lambda: Delta("a") in seen)
+    live.emit(END)
+    thread.join(timeout=5)
+    assert seen[-1] == END
+
+
+async def test_an_async_watcher_is_woken_from_another_thread(live: LiveRun) -> None:
+    stream = Stream(live)
+    threading.Timer(0.02, live.emit, [Delta("a")]).start()
+    first = await asyncio.wait_for(anext(event async for event in stream if event != Delta("")), timeout=5)
+    assert first == Delta("a")
+
+
+def test_closing_a_stream_lets_go_of_the_run_which_goes_on(live: LiveRun) -> None:
+    with Stream(live) as stream:
+        live.emit(Delta("a"))
+        assert next(stream) == Delta("a")
+    assert list(stream) == []
+    live.emit(Delta("b"))
+    assert live.snapshot().text == "ab"
+    assert not live._watchers
+
+
+def test_a_long_answer_is_coalesced_whatever_its_speed(live: LiveRun, clock: Clock) -> None:
+    """2,000 tokens a second for one second: the consumer gets every character in about twelve pieces."""
+    stream = Stream(live, clock=clock)
+    pieces: list[str] = []
+    for number in range(2000):
+        live.emit(Delta(f"{number} "))
+        clock.now += 0.0005
+        if isinstance(event := stream.poll(), Delta):
+            pieces.append(event.text)
+    live.emit(END)
+    pieces += [event.text for event in iter_now(stream) if isinstance(event, Delta)]
+    assert "".join(pieces) == "".join(f"{number} " for number in range(2000))
+    assert 11 <= len(pieces) <= 15
+
+
+def test_text_is_written_as_it_grows_and_the_end_at_once(any_database: Engine) -> None:
+    store = Store(any_database)
+    runs = Runs(store)
+    store.add_run(run(), "hi")
+    live = runs.add(run())
+    live.emit(Started())
+    live.emit(Delta("half an ans"))
+    wait_until(lambda: stored(store).text == "half an ans", what="the text in the store")
+    assert stored(store).status == "running"
+    live.emit(Delta("wer"))
+    live.emit(END)
+    wait_until(lambda: stored(store).status == "finished")
+    assert stored(store).text == "half an answer"
+    assert stored(store).usage == END.usage
+    assert list(itertools.islice(runs.watch("r", after=5), 5)) == [Delta("an answer"), END]
+    runs.close()
+
+
+def test_closing_writes_what_there_is(database: Engine) -> None:
+    store = Store(database)
+    runs = Runs(store)
+    store.add_run(run(), "hi")
+    runs.add(run()).emit(Delta("unsaved"))
+    runs.close()
+    assert stored(store).text == "unsaved"
+
+
+def test_a_store_that_fails_once_loses_nothing(database: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    class Flaky(Store):
+        failures = 1
+
+        def save_run(self, run: Run) -> None:
+            if self.failures:
+                self.failures -= 1
+                raise OSError("disk full")
+            super().save_run(run)
+
+    store = Flaky(database)
+    runs = Runs(store)
+    store.add_run(run(), "hi")
+    live = runs.add(run())
+    live.emit(Delta("kept"))
+    live.emit(END)
+    wait_until(lambda: stored(store).status == "finished")
+    assert stored(store).text == "kept"
+    assert "could not write run r" in caplog.text
+    runs.close()
+
+
+def stored(store: Store) -> Run:
+    found = store.run("r")
+    assert found is not None
+    return found

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Engine
+
+from core.engine import LocalEngine
+from core.errors import BadInput, NotFound, StillAnswering
+from core.service import INTERRUPTED, InferenceService
+from core.store import Run, Store
+from core.tasks import chat_task
+from core.types import Delta, Failed, Finished, SamplingParams
+from tests.conftest import ADA, BO
+from tests.support.clock import wait_until
+from tests.support.runner import ScriptedRunner
+
+
+@pytest.fixture
+def runner() -> ScriptedRunner:
+    return ScriptedRunner(lambda message: ["long "] * 2000 if "long" in message else ["echo: ", message], pace_s=0.002)
+
+
+@pytest.fixture
+def service(database: Engine, runner: ScriptedRunner) -> Iterator[InferenceService]:
+    made = InferenceService(Store(database), LocalEngine(runner), [chat_task(SamplingParams(), 4096)])
+    yield made
+    made.close()
+
+
+def ask(service: InferenceService, message: str, conversation: str = "", **values: object) -> Run:
+    return service.start(ADA, "chat", {"message": message, **values}, conversation)  # type: ignore[dict-item]
+
+
+def end(service: InferenceService, run: Run) -> Run:
+    """Wait for the run's end; the run as it then stands."""
+    for _ in service.watch(ADA, run.id):
+        pass
+    return next(one for one in service.conversation(ADA, run.conversation_id).runs if one.id == run.id)
+
+
+def test_a_conversation_goes_on_with_all_that_was_said(service: InferenceService, runner: ScriptedRunner) -> None:
+    first = end(service, ask(service, "hello", system="Be brief."))
+    assert (first.text, first.status, first.reason) == ("echo: hello", "finished", "stop")
+    end(service, ask(service, "more", first.conversation_id, system="Be brief."))
+    assert [(message.role, message.content) for message in runner.prompts[-1]] == [
+        ("system", "Be brief."), ("user", "hello"), ("assistant", "echo: hello"), ("user", "more"),
+    ]  # fmt: skip
+    assert [one.title for one in service.conversations(ADA)] == ["hello"]
+
+
+def test_a_run_records_what_is_needed_to_repeat_it(service: InferenceService) -> None:
+    run = end(service, ask(service, "hello", temperature=0.3))
+    assert run.model == "Scripted"
+    assert run.seed is not None
+    assert run.values["temperature"] == 0.3
+    assert "torch" in run.versions
+    assert end(service, ask(service, "hello", seed=7)).seed == 7
+
+
+def test_a_run_outlives_its_watchers(service: InferenceService) -> None:
+    run = ask(service, "hello")
+    service.watch(ADA, run.id).close()
+    wait_until(lambda: service.conversation(ADA, run.conversation_id).runs[0].status == "finished")
+    assert next(service.watch(ADA, run.id)) == Delta("echo: hello")
+
+
+def test_cancel_keeps_the_partial_text(service: InferenceService) -> None:
+    run = ask(service, "long")
+    stream = service.watch(ADA, run.id)
+    seen = 0
+    for event in stream:
+        seen += len(event.text) if isinstance(event, Delta) else 0
+        if seen > 20:
+            service.cancel(ADA, run.id)
+    ended = end(service, run)
+    assert (ended.status, ended.reason) == ("finished", "cancelled")
+    assert len(ended.text) >= seen
+    service.cancel(ADA, run.id)  # an ended run is left alone
+
+
+def test_one_message_at_a_time(service: InferenceService) -> None:
+    run = ask(service, "long")
+    with pytest.raises(StillAnswering):
+        ask(service, "again", run.conversation_id)
+    with pytest.raises(StillAnswering):
+        service.answer_again(ADA, run.id)
+    service.cancel(ADA, run.id)
+    end(service, run)
+    assert end(service, ask(service, "again", run.conversation_id)).status == "finished"
+
+
+def test_answering_again_takes_the_place_of_the_old_answer(service: InferenceService, runner: ScriptedRunner) -> None:
+    first = end(service, ask(service, "one"))
+    second = end(service, ask(service, "two", first.conversation_id))
+    again = end(service, service.answer_again(ADA, second.id, {"temperature": 0.1}))
+    shown = service.conversation(ADA, first.conversation_id).runs
+    assert [one.id for one in shown] == [first.id, again.id]
+    assert again.values == {**second.values, "temperature": 0.1}
+    assert [message.content for message in runner.prompts[-1]] == ["one", "echo: one", "two"]
+    assert service.watch(ADA, second.id), "the old answer is kept"
+
+
+def test_a_failed_run_is_answered_again_and_the_conversation_lives(service: InferenceService) -> None:
+    failed = end(service, ask(service, "fail with long text"))
+    assert failed.status == "failed"
+    assert failed.error
+    assert isinstance([*service.watch(ADA, failed.id)][-1], Failed)
+    assert end(service, ask(service, "go on", failed.conversation_id)).text == "echo: go on"
+
+
+def test_two_users_never_meet(service: InferenceService) -> None:
+    run = ask(service, "secret")
+    end(service, run)
+    for reach in (
+        lambda: service.watch(BO, run.id),
+        lambda: service.cancel(BO, run.id),
+        lambda: service.answer_again(BO, run.id),
+        lambda: service.conversation(BO, run.conversation_id),
+        lambda: service.delete_conversation(BO, run.conversation_id),
+        lambda: service.start(BO, "chat", {"message": "x"}, run.conversation_id),
+        lambda: service.watch(BO, "no such run"),
+    ):
+        with pytest.raises(NotFound):
+            reach()
+    assert service.conversations(BO) == []
+    assert service.last_conversation(BO) is None
+
+
+def test_bad_input_starts_nothing(service: InferenceService) -> None:
+    with pytest.raises(BadInput):
+        ask(service, " ")
+    with pytest.raises(BadInput):
+        service.start(ADA, "no such task", {"message": "x"})
+    assert service.conversations(ADA) == []
+
+
+def test_a_conversation_is_deleted_while_it_is_answered(service: InferenceService) -> None:
+    run = ask(service, "long")
+    stream = service.watch(ADA, run.id)
+    service.delete_conversation(ADA, run.conversation_id)
+    assert isinstance([*stream][-1], Finished)
+    assert service.conversations(ADA) == []
+
+
+def test_who_comes_back_finds_the_last_conversation_and_its_running_answer(service: InferenceService) -> None:
+    end(service, ask(service, "first"))
+    run = ask(service, "long")
+    wait_until(lambda: service.conversation(ADA, run.conversation_id).runs[0].text)
+    found = service.last_conversation(ADA)
+    assert found is not None
+    assert found.live_run is not None
+    assert found.live_run.id == run.id
+    assert found.live_run.text.startswith("long ")
+
+
+def test_after_a_crash_a_run_says_so_and_keeps_its_text(database: Engine, runner: ScriptedRunner) -> None:
+    store = Store(database)
+    store.add_run(Run("r", "c", "ada", "chat", "m", {"message": "hi"}, status="running", text="half"), "hi")
+    service = InferenceService(store, LocalEngine(runner), [chat_task(SamplingParams(), 4096)])
+    run = service.conversation(ADA, "c").runs[0]
+    assert (run.status, run.error, run.text) == ("failed", INTERRUPTED, "half")
+    service.close()
+
+
+def test_a_long_first_message_makes_a_short_title(service: InferenceService) -> None:
+    run = ask(service, "word \n " * 40)
+    end(service, run)
+    title = service.conversations(ADA)[0].title
+    assert len(title) <= 60
+    assert "\n" not in title
+    assert title.endswith("…")

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+
+from core.progress import Progress
+from portal.pages import Tab, not_found, portal_routes, render, waiting_page
+
+TABS = [Tab("gradio", "Gradio"), Tab("streamlit", "Streamlit")]
+HTML = {"accept": "text/html"}
+
+
+@pytest.fixture
+def progress() -> Progress:
+    return Progress({"weights": "Load the model", "gradio": "Start Gradio"})
+
+
+@pytest.fixture
+async def client(progress: Progress) -> AsyncIterator[httpx.AsyncClient]:
+    def signed_in(request: Request) -> str:
+        return request.headers.get("x-test-user", "")
+
+    app = Starlette(routes=portal_routes(TABS, progress, lambda: "Model <b>", signed_in), exception_handlers={404: not_found})
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://portico.test") as made:
+        yield made
+
+
+async def test_home_shows_the_chosen_frontend_and_keeps_the_conversation(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/?ui=streamlit&c=abc", headers=HTML)).text
+    assert 'src="/streamlit/?c=abc"' in page
+    assert 'href="/?ui=gradio&amp;c=abc"' in page
+    assert re.search(r'data-ui="streamlit" aria-current="page"', page)
+    assert 'src="/gradio/"' in (await client.get("/", headers=HTML)).text
+
+
+async def test_what_is_shown_is_escaped(client: httpx.AsyncClient) -> None:
+    page = (await client.get("/", params={"c": '"><script>alert(1)</script>'}, headers=HTML)).text
+    assert "<script>alert(1)" not in page
+    assert "Model &lt;b&gt;" in page
+    unknown = await client.get("/", params={"ui": "<script>alert(1)</script>"}, headers=HTML)
+    assert unknown.status_code == 404
+    assert "<script>alert(1)" not in unknown.text
+
+
+async def test_an_unknown_page_leads_home(client: httpx.AsyncClient) -> None:
+    page = await client.get("/nothing", headers=HTML)
+    assert page.status_code == 404
+    assert 'href="/"' in page.text
+    assert (await client.get("/nothing")).text == "There is no such page."
+
+
+async def test_ready_tells_strangers_yes_or_no_and_users_how_far(client: httpx.AsyncClient, progress: Progress) -> None:
+    progress.report("weights", 3, 10)
+    stranger = await client.get("/readyz")
+    assert (stranger.status_code, stranger.json()) == (503, {"ready": False})
+    user = (await client.get("/readyz", headers={"x-test-user": "Ada"})).json()
+    assert user["steps"][0] == {
+        "name": "weights", "title": "Load the model", "state": "running", "done": 3, "total": 10, "unit": "", "error": "",
+    }  # fmt: skip
+    for name in progress.steps:
+        progress.finish(name)
+    assert (await client.get("/readyz")).status_code == 200
+
+
+def test_the_waiting_page_names_every_step_and_says_when_to_come_back(progress: Progress) -> None:
+    page = waiting_page(progress, "Gradio")
+    assert page.status_code == 503
+    assert page.headers["retry-after"] == "1"
+    body = bytes(page.body).decode()
+    assert "Load the model" in body
+    assert "Start Gradio" in body
+
+
+@pytest.mark.parametrize("template", ["sign_in.html", "link.html", "error.html"])
+def test_no_page_of_ours_names_another_host(template: str) -> None:
+    page = render(template, status=404)
+    assert not re.search(r"""(?:src|href|action|url\()=?["'(]?(?:https?:)?//""", page)
+    assert '<html lang="en">' in page
+    assert "<h1>" in page
+
+
+async def test_static_files_are_kept_for_an_hour(client: httpx.AsyncClient) -> None:
+    font = await client.get("/static/inter.woff2")
+    assert font.headers["cache-control"] == "public, max-age=3600"
+    assert (await client.get("/static/")).status_code == 404

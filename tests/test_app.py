@@ -1,0 +1,147 @@
+"""The process as a person starts it: the command line, the start behind the open port, the end on a signal."""
+
+from __future__ import annotations
+
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app import VERSION
+from tests.support.clock import wait_until
+from tests.support.serve import ROOT, Served
+
+
+def command(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "app.py", *words], cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+def test_version_and_help_name_every_flag() -> None:
+    assert command("--version").stderr.strip() == f"Portico {VERSION}"
+    shown = command("serve", "--help").stdout
+    for flag in ("--model", "--ui", "--host", "--port", "--data", "--database", "--memory", "--config"):
+        assert flag in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--port", "99999"], "--port"),
+        (["serve", "--ui", "react"], "no frontend 'react'"),
+        (["--host", "0.0.0.0"], "second factor"),
+        (["--config", "none.toml"], "no file none.toml"),
+        (["--model", "a/b", "--model", "c/d"], "one model at a time"),
+    ],
+)
+def test_a_wrong_flag_stops_the_start_with_one_sentence(words: list[str], says: str) -> None:
+    ran = command(*words)
+    assert ran.returncode == 2
+    assert says in ran.stderr
+    assert ran.stderr.startswith("Portico stopped: ")
+    assert ran.stderr.count("\n") == 1
+
+
+def test_a_taken_port_says_so() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ran = command("--port", str(taken.getsockname()[1]))
+    assert ran.returncode == 2
+    assert "choose another with --port" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [(["--model", "./nowhere"], "there is no such folder"), (["--memory", "1MB"], "the memory limit is 0.0 GB")],
+)
+def test_a_model_that_cannot_be_served_stops_the_process_with_one_sentence(
+    tmp_path: Path, chat_model: Path, flags: list[str], says: str
+) -> None:
+    flags = flags if "--model" in flags else [*flags, "--model", str(chat_model)]
+    served = Served(tmp_path, "--ui", "streamlit", *flags, pace=None)
+    assert served.process.wait(60) == 1
+    wait_until(lambda: "Portico stopped:" in served.terminal)
+    assert says in served.lines[-1]
+    assert "Traceback" not in served.terminal
+    served.__exit__(None, None, None)
+
+
+def test_a_real_model_behind_the_door(tmp_path: Path, chat_model: Path) -> None:
+    """The port answers while the model and the frontends are still to come; then everything is there."""
+    with Served(tmp_path, "--model", str(chat_model), "--ui", "streamlit", pace=None) as served:
+        early = httpx.get(f"{served.url}/healthz")
+        assert early.status_code == 200
+        not_ready = httpx.get(f"{served.url}/readyz")
+        assert not_ready.status_code == 503
+        assert not_ready.json() == {"ready": False}, "a stranger learns no more"
+        client = httpx.Client(base_url=served.url, cookies=served.session())
+        waiting = client.get("/streamlit/", headers={"accept": "text/html"})
+        assert waiting.status_code == 503
+        assert "is starting" in waiting.text
+        steps = client.get("/readyz").json()["steps"]
+        assert [step["name"] for step in steps] == ["download", "weights", "streamlit"]
+        served.wait_ready()
+        home = client.get("/", headers={"accept": "text/html"}).text
+        assert "tiny-chat" in home
+        assert 'src="/streamlit/"' in home
+        assert client.get("/?ui=gradio").status_code == 404, "a frontend that is not served is not offered"
+        wait_until(lambda: "Ready." in served.terminal)
+        assert "Load the model: done" in served.terminal
+        client.close()
+    assert "Traceback" not in served.terminal
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with Served(tmp_path_factory.mktemp("data")) as running:
+        yield running.wait_ready()
+
+
+def test_each_start_prints_one_link_that_opens_one_session(served: Served) -> None:
+    client = httpx.Client(base_url=served.url, headers={"origin": served.url})
+    token = served.link.partition("#")[2]
+    assert client.post("/auth/link", data={"token": token}).status_code == 303
+    assert client.get("/", headers={"accept": "text/html"}).status_code == 200
+    assert client.post("/auth/link", data={"token": token}).status_code == 403
+    client.close()
+
+
+def test_the_terminal_shows_no_request_and_no_secret_but_the_link(served: Served) -> None:
+    httpx.get(f"{served.url}/readyz?secret=1")
+    assert not re.search(r"GET|secret=1", served.terminal)
+
+
+def test_static_files_are_compressed_once_and_kept_by_the_browser_for_every_frontend(served: Served) -> None:
+    client = httpx.Client(base_url=served.url, cookies=served.session())
+    for name in ("gradio", "streamlit"):
+        page = client.get(f"/{name}/", headers={"accept": "text/html"})
+        assert page.status_code == 200
+        scripts = re.findall(r'(?:src|href)="([^"]+[-.][\w-]{8,}\.js)"', page.text)
+        assert scripts, page.text[:500]
+        for _ in range(2):
+            script = client.get(httpx.URL(f"{served.url}/{name}/").join(scripts[0]))
+            assert script.headers["content-encoding"] == "gzip", name
+            assert script.headers["cache-control"] == "public, max-age=31536000, immutable"
+            assert int(script.headers["content-length"]) < len(script.content) / 2
+        plain = client.get(httpx.URL(f"{served.url}/{name}/").join(scripts[0]), headers={"accept-encoding": "identity"})
+        assert "content-encoding" not in plain.headers
+        assert plain.content == script.content
+    client.close()
+
+
+def test_a_signal_ends_it_within_five_seconds_with_a_stream_open(tmp_path: Path) -> None:
+    with Served(tmp_path, "--ui", "gradio") as running:
+        running.wait_ready()
+        cookies = running.session()
+        with httpx.stream("GET", f"{running.url}/gradio/gradio_api/heartbeat/abcdefgh123", cookies=cookies, timeout=30) as stream:
+            assert stream.status_code == 200
+            started = time.monotonic()
+            assert running.stop(seconds=10) == 0
+            assert time.monotonic() - started < 5
+    assert "Traceback" not in running.terminal
