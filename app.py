@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -96,8 +96,8 @@ class Portico:
     async def _run(self) -> None:
         """One task for the frontends' whole lives, since each lifespan must be left in the task that entered it."""
         try:
-            loading = [asyncio.to_thread(self._load_frontend, slot.frontend) for slot in self.slots]
-            self.service, *_ = await asyncio.gather(asyncio.to_thread(self._load_service), *loading)
+            loading = [in_daemon_thread(self._load_frontend, slot.frontend) for slot in self.slots]
+            self.service, *_ = await asyncio.gather(in_daemon_thread(self._load_service), *loading)
             async with AsyncExitStack() as stack:
                 for slot in self.slots:
                     await self._mount(slot, stack, self.service)
@@ -125,13 +125,13 @@ class Portico:
         from core.engine import LocalEngine
         from core.service import InferenceService
         from core.settings import BUNDLED_MODEL
-        from core.tasks import chat_task
+        from core.tasks import TASKS
         from core.types import SamplingParams
 
         bundled = Path(self._settings.model).resolve() == BUNDLED_MODEL
         runner, defaults = (self._runner, SamplingParams()) if self._runner else self._load_model()
         engine = LocalEngine(runner)
-        task = chat_task(defaults, engine.model.context, EXAMPLES if bundled else ())
+        task = TASKS[self._settings.task](defaults, engine.model.context, EXAMPLES if bundled else ())
         return InferenceService(self._store, engine, [task])
 
     def _load_model(self) -> tuple[Runner, Any]:
@@ -148,6 +148,28 @@ class Portico:
         runner = models.load_model(checked, self._importing, lambda done, total: self.progress.report("weights", done, total))
         self.progress.finish("weights")
         return runner, models.sampling_defaults(checked.folder)
+
+
+async def in_daemon_thread(work: Callable[..., Any], *args: Any) -> Any:
+    """As `asyncio.to_thread`, but the process may end meanwhile: nobody waits for a download that was given up."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[Any] = loop.create_future()
+
+    def settle(result: Any, error: Exception | None) -> None:
+        if not done.done():
+            done.set_exception(error) if error else done.set_result(result)
+
+    def run() -> None:
+        result = error = None
+        try:
+            result = work(*args)
+        except Exception as raised:
+            error = raised
+        with suppress(RuntimeError):  # the loop may be closed by now
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return await done
 
 
 def user_of(scope: Any) -> User:
@@ -206,15 +228,15 @@ def create_app(
     )
     inner.state.portico, inner.state.sessions, inner.state.cookie = portico, sessions, cookie
     print_link()
-    hosts = {f"{host}:{settings.port}" for host in ("127.0.0.1", "localhost", "[::1]")}
+    hosts = {address(settings), *(f"{host}:{settings.port}" for host in ("127.0.0.1", "localhost", "[::1]"))}
     return Guard(Compression(inner), sessions, cookie, hosts, PUBLIC_PATHS)
 
 
 class Door:
     """What the port answers before the app is composed: /healthz at once; everything else waits that half second."""
 
-    def __init__(self, compose: Callable[[], Any], on_fatal: Callable[[str], None]) -> None:
-        self._compose, self._on_fatal, self._app = compose, on_fatal, None
+    def __init__(self, compose: Callable[[], Any], on_fatal: Callable[[str], None], stopping: Callable[[], bool]) -> None:
+        self._compose, self._on_fatal, self._stopping, self._app = compose, on_fatal, stopping, None
         self._composed = asyncio.Event()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -227,7 +249,11 @@ class Door:
             await send({"type": "http.response.body", "body": b'{"status":"ok"}'})
             return
         await self._composed.wait()
-        await self._app(scope, receive, send)
+        try:
+            await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            if not self._stopping():  # a stream that is cut because the server ends is no error to log
+                raise
 
     async def _lifespan(self, receive: Any, send: Any) -> None:
         await receive()
@@ -334,6 +360,7 @@ def _help(setting: str) -> str:
 @cli.command()
 def serve(
     model: Annotated[list[str] | None, typer.Option(help=_help("model"), metavar="ID_OR_PATH")] = None,
+    task: Annotated[str | None, typer.Option(help=_help("task"), metavar="NAME")] = None,
     ui: Annotated[list[str] | None, typer.Option(help=_help("ui"), metavar="|".join(FRONTENDS))] = None,
     host: Annotated[str | None, typer.Option(help=_help("host"), metavar="ADDRESS")] = None,
     port: Annotated[int | None, typer.Option(help=_help("port"), metavar="PORT")] = None,
@@ -343,7 +370,7 @@ def serve(
     config: Annotated[Path | None, typer.Option(help="A file with these settings.", metavar="portico.toml")] = None,
 ) -> None:
     """Serve a model (the default command). Flags win over PORTICO_* variables, and those over portico.toml."""
-    given = {"ui": ui, "host": host, "port": port, "data": data, "database": database, "memory": memory}
+    given = {"task": task, "ui": ui, "host": host, "port": port, "data": data, "database": database, "memory": memory}
     if model and len(model) > 1:
         fail("--model: this version serves one model at a time; give the flag once.", code=2)
     if model:
@@ -388,14 +415,19 @@ def run_server(settings: Settings, listening: socket.socket, runner: Runner | No
         server.should_exit = True
 
     terminal = TerminalProgress(print_line)
-    door = Door(lambda: create_app(settings, runner, on_fatal=on_fatal, print_line=print_line, changed=terminal.show), on_fatal)
+    door = Door(
+        lambda: create_app(settings, runner, on_fatal=on_fatal, print_line=print_line, changed=terminal.show),
+        on_fatal,
+        stopping=lambda: server.should_exit,
+    )
     server = uvicorn.Server(
         uvicorn.Config(
             door, log_config=None, access_log=False, proxy_headers=False, server_header=False, lifespan="on",
             timeout_graceful_shutdown=GRACEFUL_S,
         )
     )  # fmt: skip
-    server.run(sockets=[listening])
+    with suppress(KeyboardInterrupt):  # uvicorn raises it once more when it has ended well
+        server.run(sockets=[listening])
     if fatal:
         fail(fatal[0], code=1)
 

@@ -122,15 +122,18 @@ def load_model(checked: Checked, importing: threading.Lock, report: Report) -> T
 
 
 def sampling_defaults(folder: Path) -> SamplingParams:
-    """What the model's generation_config.json recommends; a model that says nothing is sampled at 0.7."""
+    """What the model's generation_config.json recommends, within the chat Task's bounds; 0.7 where it says nothing."""
     given = _read_json(folder / "generation_config.json") or {}
-    greedy = given.get("do_sample") is False
+
+    def within(name: str, default: float, least: float, most: float) -> float:
+        return min(max(float(given.get(name) or default), least), most)
+
     return SamplingParams(
-        temperature=0.0 if greedy else float(given.get("temperature") or 0.7),
-        top_p=float(given.get("top_p") or 1.0),
-        top_k=int(given.get("top_k") or 0),
-        repetition_penalty=float(given.get("repetition_penalty") or 1.0),
-        max_tokens=int(given.get("max_new_tokens") or MAX_DEFAULT_TOKENS),
+        temperature=0.0 if given.get("do_sample") is False else within("temperature", 0.7, 0, 2),
+        top_p=within("top_p", 1, 0.05, 1),
+        top_k=int(within("top_k", 0, 0, 200)),
+        repetition_penalty=within("repetition_penalty", 1, 1, 2),
+        max_tokens=int(within("max_new_tokens", MAX_DEFAULT_TOKENS, 1, 10**6)),
     )
 
 

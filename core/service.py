@@ -14,8 +14,8 @@ from core.engine import Engine, Request
 from core.errors import BadInput, NotFound, StillAnswering
 from core.runs import Runs, Stream
 from core.store import Conversation, Run, Store
-from core.tasks import Task, Values
-from core.tasks.chat import MAX_SEED, chat_messages, sampling_params
+from core.tasks import Task, Values, sampling_params
+from core.tasks.chat import MAX_SEED
 from core.types import Kind, ModelInfo, User
 
 TITLE_LENGTH = 60
@@ -107,7 +107,7 @@ class InferenceService:
             versions=_versions(),
         )  # fmt: skip
         turns = [(str(earlier.values[chat]), earlier.text) for earlier in before]
-        messages = chat_messages(str(values.get("system") or ""), turns, message)
+        messages = tuple(self.tasks[task].prompt(values, turns))
         self._store.add_run(run, title=_title(message))
         live = self._runs.add(run)
         self._engine.submit(Request(run.id, user.id, messages, replace(params, seed=seed)), live.emit)

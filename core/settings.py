@@ -11,6 +11,7 @@ from pydantic import ByteSize, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from core.errors import SettingsError
+from core.tasks import TASKS
 
 BUNDLED_MODEL = Path(__file__).resolve().parent.parent / "demo" / "model"
 FRONTENDS = ("gradio", "streamlit")
@@ -22,6 +23,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="PORTICO_", frozen=True, extra="forbid")
 
     model: str = Field(default=str(BUNDLED_MODEL), description="The model: a hub id such as Qwen/Qwen3-0.6B, or a folder.")
+    task: str = Field(default="chat", description="What the model is asked.")
     ui: tuple[str, ...] = Field(default=FRONTENDS, description="A frontend to serve; may be given several times.")
     host: str = Field(default="127.0.0.1", description="The address to listen on.")
     port: int = Field(default=7860, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
@@ -42,6 +44,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if self.task not in TASKS:
+            raise ValueError(f"--task: there is no task {self.task!r}; choose from {', '.join(TASKS)}")
         if unknown := [name for name in self.ui if name not in FRONTENDS]:
             raise ValueError(f"--ui: there is no frontend {unknown[0]!r}; choose from {', '.join(FRONTENDS)}")
         if not self.ui or len(set(self.ui)) < len(self.ui):

@@ -43,8 +43,10 @@ class Compression:
             await send({"type": "http.response.body", "body": body})
             return
         response = _Response(send, hashed)
-        await self._app(scope, receive, response.send)
-        if response.whole is not None and hashed:
+        # Compressed here and nowhere else, so that every frontend is compressed alike, and once.
+        headers = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
+        await self._app({**scope, "headers": headers}, receive, response.send)
+        if response.whole is not None and response.hashed:
             self._keep(path, *response.whole)
 
     def _keep(self, path: str, headers: Headers, body: bytes) -> None:
@@ -59,7 +61,7 @@ class _Response:
     """Holds a compressible response back until it is whole, and sends it compressed; anything else passes through."""
 
     def __init__(self, send: Send, hashed: bool) -> None:
-        self._send, self._hashed = send, hashed
+        self._send, self.hashed = send, hashed
         self._start: Message | None = None
         self._body = bytearray()
         self.whole: tuple[Headers, bytes] | None = None
@@ -67,7 +69,9 @@ class _Response:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             headers: Headers = list(message["headers"])
-            if self._hashed and message["status"] == 200:
+            # A single-page app answers an unknown name with its page, which is no file to keep.
+            self.hashed = self.hashed and message["status"] == 200 and not _has_type(headers, b"text/html")
+            if self.hashed:
                 headers = _with(headers, b"cache-control", FOREVER)
                 message = {**message, "headers": headers}
             if message["status"] == 200 and _is_compressible(headers):
@@ -83,7 +87,7 @@ class _Response:
     async def _send_whole(self, start: Message) -> None:
         headers, body = start["headers"], bytes(self._body)
         if len(body) >= LEAST_BYTES:
-            body = gzip.compress(body, compresslevel=9 if self._hashed else 5, mtime=0)
+            body = gzip.compress(body, compresslevel=9 if self.hashed else 5, mtime=0)
             headers = _with(headers, b"content-encoding", b"gzip")
             headers = _with(headers, b"vary", b"Accept-Encoding")
             headers = _with(headers, b"content-length", str(len(body)).encode())
@@ -95,6 +99,10 @@ class _Response:
 def _is_compressible(headers: Headers) -> bool:
     given = {name.lower(): value for name, value in headers}
     return b"content-encoding" not in given and bool(COMPRESSIBLE.match(given.get(b"content-type", b"")))
+
+
+def _has_type(headers: Headers, kind: bytes) -> bool:
+    return any(name.lower() == b"content-type" and value.startswith(kind) for name, value in headers)
 
 
 def _accepts_gzip(scope: Scope) -> bool:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 
 from core.errors import BadInput
-from core.types import Kind
+from core.types import Kind, Message, SamplingParams
 
 Value = str | float | int | bool | None
 Values = Mapping[str, Value]
+Turn = tuple[str, str]  # what was asked earlier in the conversation, and what was answered ("" if nothing)
+Prompt = Callable[[Values, Sequence[Turn]], Sequence[Message]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +77,17 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Something a model can be asked. `inputs` are what is asked, `params` how; `examples` are values of the first input."""
+    """Something a model can be asked. `inputs` are what is asked, `params` how; `examples` are values of the first input.
+
+    `prompt(values, turns)` makes the messages for the model from the cleaned values and the conversation so far.
+    """
 
     name: str
     title: str
     inputs: tuple[Field, ...]
     params: tuple[Field, ...]
     output: Kind
+    prompt: Prompt
     examples: tuple[str, ...] = ()
 
     @property
@@ -93,3 +99,9 @@ class Task:
         if unknown := set(values) - {field.name for field in self.fields}:
             raise BadInput(min(unknown), f"{self.title} has no input named {min(unknown)!r}.")
         return {field.name: field.clean(values.get(field.name)) for field in self.fields}
+
+
+def sampling_params(values: Values) -> SamplingParams:
+    """SamplingParams from those of a Task's cleaned values that bear their names."""
+    given = {field.name: values[field.name] for field in fields(SamplingParams) if field.name in values}
+    return SamplingParams(**given)  # type: ignore[arg-type]

@@ -37,6 +37,7 @@ def test_another_file_by_name(empty_folder: Path) -> None:
         ({"port": 99999}, "--port"),
         ({"port": "many"}, "'many' was given"),
         ({"memory": "lots"}, "--memory"),
+        ({"task": "fly"}, "no task 'fly'; choose from chat"),
         ({"ui": ["react"]}, "no frontend 'react'; choose from gradio, streamlit"),
         ({"ui": ["gradio", "gradio"]}, "each only once"),
         ({"ui": []}, "at least one"),

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import BadInput
-from core.tasks import Field, chat_task
-from core.tasks.chat import chat_messages, sampling_params
+from core.tasks import Field, chat_task, sampling_params
 from core.types import Kind, Message, SamplingParams
 
 TASK = chat_task(SamplingParams(), context=1024)
@@ -72,6 +71,6 @@ def test_a_cleaned_number_is_always_within_its_bounds(value: float, temperature:
 
 def test_a_turn_without_an_answer_is_left_out_of_the_prompt() -> None:
     """Chat templates of several model families refuse two questions in a row."""
-    messages = chat_messages("Be brief.", [("one", "1"), ("two", "")], "three")
+    messages = TASK.prompt({"system": "Be brief.", "message": "three"}, [("one", "1"), ("two", "")])
     assert [message.role for message in messages] == ["system", "user", "assistant", "user"]
-    assert chat_messages(" ", [], "hi") == (Message("user", "hi"),)
+    assert TASK.prompt({"system": " ", "message": "hi"}, []) == [Message("user", "hi")]

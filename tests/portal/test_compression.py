@@ -39,7 +39,17 @@ class Site:
 
             return StreamingResponse(stream(), media_type="text/event-stream")
 
-        routes = [Route(HASHED, script), Route("/page.js", script), Route("/small", small), Route("/a-12345678.js", missing)]
+        async def page(request: Request) -> Response:
+            self.served += 1
+            return Response("<p>" * 1000, media_type="text/html")
+
+        routes = [
+            Route("/unknown-12345678.js", page),
+            Route(HASHED, script),
+            Route("/page.js", script),
+            Route("/small", small),
+            Route("/a-12345678.js", missing),
+        ]
         self.app = Compression(Starlette(routes=[*routes, Route("/events", events)]))
 
 
@@ -81,6 +91,12 @@ async def test_small_bodies_errors_and_old_clients_are_left_alone(client: httpx.
     plain = await client.get(HASHED, headers={"accept-encoding": "identity"})
     assert "content-encoding" not in plain.headers
     assert plain.text == SCRIPT
+
+
+async def test_a_page_under_a_hashed_name_is_not_kept(site: Site, client: httpx.AsyncClient) -> None:
+    for _ in range(2):
+        assert "cache-control" not in (await client.get("/unknown-12345678.js")).headers
+    assert site.served == 2
 
 
 async def test_a_stream_of_events_passes_at_once(site: Site) -> None:

@@ -1,0 +1,93 @@
+"""What becomes of a model's Markdown, and of the figures under it."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.store import Run
+from core.types import Usage
+from ui_streamlit.answer import blocks, markdown, plain, stats
+
+LONG = """Intro line
+goes on.
+
+- one
+
+- two
+
+      code of two
+
+```python
+a = 1
+
+b = 2
+```
+
+| a | b |
+|---|---|
+| 1 | 2 |
+
+The end."""
+
+
+def test_blocks_are_cut_only_where_markdown_surely_ends_one() -> None:
+    assert [block.strip() for block in blocks(LONG)] == [
+        "Intro line\ngoes on.\n\n- one\n\n- two\n\n      code of two",
+        "```python\na = 1\n\nb = 2\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |",
+        "The end.",
+    ]
+
+
+def test_blocks_lose_nothing_and_only_the_last_one_changes_as_text_grows() -> None:
+    """What was sent once is never sent again: else a long answer costs bytes by the square of its length."""
+    before: list[str] = [""]
+    for end in range(1, len(LONG) + 1):
+        now = blocks(LONG[:end])
+        assert "".join(now) == LONG[:end]
+        assert now[: len(before) - 1] == before[:-1]
+        before = now
+
+
+def test_no_text_is_one_empty_block() -> None:
+    assert blocks("") == [""]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("![a cat](https://evil.example/cat.png)", "[a cat](https://evil.example/cat.png)"),
+        ("![a][b]\n\n[b]: https://evil.example", "[a][b]\n\n[b]: https://evil.example"),
+        ("`![code]` and ``let v = vec![`x`]``", "`![code]` and ``let v = vec![`x`]``"),
+        ("```rust\nlet v = vec![1];\n$5 $6\n```", "```rust\nlet v = vec![1];\n$5 $6\n```"),
+        ("```rust\nlet v = vec![1];", "```rust\nlet v = vec![1];"),
+        ("it costs $5 or $10", "it costs \\$5 or \\$10"),
+        ("already \\$5", "already \\$5"),
+        ("so $E=mc^2$ and $$\nx^2\n$$", "so $E=mc^2$ and $$\nx^2\n$$"),
+        (r"so \(E=mc^2\) here", "so $E=mc^2$ here"),
+        ("so\n\\[ x^2 \\]\nhere", "so\n$$\nx^2\n$$\nhere"),
+    ],
+)
+def test_images_become_links_money_stays_money_and_formulas_and_code_stay_as_they_are(text: str, shown: str) -> None:
+    assert markdown(text) == shown
+
+
+def test_a_label_shows_its_text_as_it_is() -> None:
+    assert plain("**b** :red[x]") == "\\*\\*b\\*\\* \\:red\\[x\\]"
+    assert plain("Zwölf, bitte") == "Zwölf\\, bitte"
+
+
+@pytest.mark.parametrize(
+    ("usage", "reason", "said"),
+    [
+        (Usage(9, 42, 0.03, 0.8339), "stop", "42 tokens · 51 tok/s · first 0.03 s"),
+        (Usage(9, 42, 0.03, 0.8339), "length", "42 tokens · 51 tok/s · first 0.03 s · cut at the maximum length"),
+        (Usage(9, 42, 0.03, 0.8339), "cancelled", "Stopped · 42 tokens · 51 tok/s · first 0.03 s"),
+        (Usage(9, 0, 1.0, 1.0), "cancelled", "Stopped"),
+        (Usage(9, 1, 0.5, 0.5), "stop", "1 token · first 0.50 s"),
+        (Usage(9, 4000, 0.5, 2.0), "stop", "4000 tokens · 2666 tok/s · first 0.50 s"),
+        (None, None, ""),
+    ],
+)
+def test_the_figures_under_an_answer(usage: Usage | None, reason: str | None, said: str) -> None:
+    run = Run("r", "c", "ada", "chat", "m", {}, usage=usage, reason=reason)  # type: ignore[arg-type]
+    assert stats(run) == said

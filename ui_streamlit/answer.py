@@ -1,0 +1,100 @@
+"""A model's answer as Streamlit draws it: its Markdown made safe, cut into blocks while it grows, and its figures."""
+
+from __future__ import annotations
+
+import re
+
+import streamlit as st
+
+from core.store import Run
+
+FENCE = re.compile(r" {0,3}(```+|~~~+)")
+# Lines that may belong to what stands before a blank line; a line that has only begun may yet become one.
+GOES_ON = re.compile(r"\s|[-*+](?:\s|\Z)|\d+(?:[.)](?:\s|\Z)|\Z)|\||\Z")
+# Code and formulas stay as they are, a lone dollar is money, and an image becomes a link: it would be loaded from elsewhere.
+SPECIAL = re.compile(
+    r"(?P<code>^ {0,3}(?P<fence>```+|~~~+).*?(?:^ {0,3}(?P=fence)|\Z)|(?<!`)(?P<ticks>`+)(?!`).+?(?<!`)(?P=ticks)(?!`))"
+    r"|\\\[(?P<block>.+?)\\\]|\\\((?P<inline>.+?)\\\)"
+    r"|(?P<math>\$\$.+?\$\$|\$(?=\S)[^$\n]+?(?<=\S)\$(?!\d))"
+    r"|(?P<escaped>\\.)|(?P<dollar>\$)|(?P<image>!\[)",
+    re.DOTALL | re.MULTILINE,
+)
+PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
+
+
+class Answer:
+    """Shows a text that grows, in the current container.
+
+    Streamlit sends an element whole at each change, so a long answer in one element costs bytes by the square of its length:
+    only the last block is sent anew, what stands before it is sent once.
+    """
+
+    def __init__(self) -> None:
+        self._closed = 0
+        self._tail = st.empty()
+
+    def wait(self, why: str = "") -> None:
+        """A skeleton until there is text; `why` says what it waits for."""
+        with self._tail.container():
+            if why:
+                st.caption(why)
+            st.skeleton(height=16)
+            st.skeleton(height=16)
+            st.skeleton(height=16, width=200)
+
+    def show(self, text: str) -> None:
+        parts = blocks(text)
+        for part in parts[self._closed : -1]:
+            self._tail.markdown(markdown(part), anchors=False)
+            self._tail = st.empty()
+        self._closed = max(self._closed, len(parts) - 1)
+        self._tail.markdown(markdown(parts[-1]), anchors=False)
+
+
+def blocks(text: str) -> list[str]:
+    """`text` cut at blank lines that surely end a block; more text changes the last block alone."""
+    found: list[list[str]] = [[]]
+    fence = ""
+    blank = False
+    for line in text.splitlines(keepends=True):
+        if blank and not fence and line.strip() and not GOES_ON.match(line):
+            found.append([])
+        if match := FENCE.match(line):
+            fence = match[1] if not fence else "" if match[1].startswith(fence) else fence
+        blank = not line.strip()
+        found[-1].append(line)
+    return ["".join(lines) for lines in found]
+
+
+def markdown(text: str) -> str:
+    """A model's Markdown as Streamlit's, with nothing in it that loads from another host. Raw HTML is escaped by Streamlit."""
+
+    def mend(match: re.Match[str]) -> str:
+        if match["block"]:
+            return f"$$\n{match['block'].strip()}\n$$"
+        if match["inline"]:
+            return f"${match['inline'].strip()}$"
+        return "\\$" if match["dollar"] else "[" if match["image"] else match[0]
+
+    return SPECIAL.sub(mend, text)
+
+
+def plain(text: str) -> str:
+    """`text` as a label that shows it as it is: labels are Markdown."""
+    return PUNCTUATION.sub(r"\\\1", text)
+
+
+def stats(run: Run) -> str:
+    """What stands under an answer that has ended: "42 tokens · 51 tok/s · first 0.03 s"."""
+    figures = []
+    if (usage := run.usage) and usage.tokens:
+        figures.append("1 token" if usage.tokens == 1 else f"{usage.tokens} tokens")
+        if usage.tokens_per_s:
+            figures.append(f"{usage.tokens_per_s:.{0 if usage.tokens_per_s >= 10 else 1}f} tok/s")
+        figures.append(f"first {usage.first_token_s:.2f} s")
+    match run.reason:
+        case "cancelled":
+            figures.insert(0, "Stopped")
+        case "length":
+            figures.append("cut at the maximum length")
+    return " · ".join(figures)

@@ -1,0 +1,39 @@
+// What Streamlit has no means for: a live region that stays in the document, a name for the side panel's button, the clipboard.
+if (!window.portico) {
+  window.portico = true;
+  const status = document.createElement("div");
+  status.className = "portico-status";
+  status.setAttribute("role", "status");
+  document.body.append(status);
+  let answering = false;
+  new MutationObserver(() => {
+    document.querySelector("[data-testid=stExpandSidebarButton]:not([aria-label=Settings])")?.setAttribute("aria-label", "Settings");
+    const now = document.querySelector(".st-key-stop") !== null;
+    if (now === answering) return;
+    answering = now;
+    status.textContent = now ? "Answering" : "Answer complete";
+  }).observe(document.body, { childList: true, subtree: true });
+
+  const copy = async (text) => {
+    if (navigator.clipboard) return navigator.clipboard.writeText(text);
+    const area = document.body.appendChild(document.createElement("textarea")); // over plain http there is no clipboard
+    area.value = text;
+    area.select();
+    document.execCommand("copy");
+    area.remove();
+  };
+
+  document.addEventListener("click", (event) => {
+    // On a narrow screen the side panel lies over the conversation that was chosen in it.
+    if (innerWidth < 768 && event.target.closest(".st-key-new-chat button, .st-key-conversations button")) {
+      document.querySelector("[data-testid=stSidebarCollapseButton] button")?.click();
+    }
+    const button = event.target.closest(".portico-copy");
+    if (!button) return;
+    copy(button.dataset.text).then(() => {
+      button.classList.add("portico-copied");
+      status.textContent = "Copied";
+      setTimeout(() => button.classList.remove("portico-copied"), 2000);
+    });
+  });
+}
