@@ -19,8 +19,10 @@ from click import Context as ClickContext
 from typer.core import TyperGroup
 
 from core.errors import SettingsError, UserError, screen_message
-from core.progress import Progress, Step
+from core.progress import Progress
 from core.settings import FRONTENDS, Settings, load_settings
+from portal.terminal import TerminalProgress
+from portal.waiting import Door, Slot
 
 # Only what the command line needs is imported above: the port answers first, and everything else loads behind it.
 if TYPE_CHECKING:
@@ -41,23 +43,6 @@ EXAMPLES = (
     "Which frontend should I choose?",
     "What is 348 + 275?",
 )
-
-
-class Slot:
-    """A frontend's place in the app: the waiting page until it is up."""
-
-    def __init__(self, frontend: Frontend, progress: Progress) -> None:
-        self.frontend, self._progress, self.app = frontend, progress, None
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        from portal.pages import waiting_page
-
-        if self.app is not None:
-            await self.app(scope, receive, send)
-        elif scope["type"] == "http":
-            await waiting_page(self._progress, self.frontend.title)(scope, receive, send)
-        else:
-            await send({"type": "websocket.close", "code": 1013})  # try again later
 
 
 class Portico:
@@ -230,104 +215,6 @@ def create_app(
     print_link()
     hosts = {address(settings), *(f"{host}:{settings.port}" for host in ("127.0.0.1", "localhost", "[::1]"))}
     return Guard(Compression(inner), sessions, cookie, hosts, PUBLIC_PATHS)
-
-
-class Door:
-    """What the port answers before the app is composed: /healthz at once; everything else waits that half second."""
-
-    def __init__(self, compose: Callable[[], Any], on_fatal: Callable[[str], None], stopping: Callable[[], bool]) -> None:
-        self._compose, self._on_fatal, self._stopping, self._app = compose, on_fatal, stopping, None
-        self._composed = asyncio.Event()
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-            return
-        if not self._composed.is_set() and scope["type"] == "http" and scope["path"] == "/healthz":
-            headers = [(b"content-type", b"application/json")]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await send({"type": "http.response.body", "body": b'{"status":"ok"}'})
-            return
-        await self._composed.wait()
-        try:
-            await self._app(scope, receive, send)
-        except asyncio.CancelledError:
-            if not self._stopping():  # a stream that is cut because the server ends is no error to log
-                raise
-
-    async def _lifespan(self, receive: Any, send: Any) -> None:
-        await receive()
-        await send({"type": "lifespan.startup.complete"})
-        stop = asyncio.Event()
-        task = asyncio.create_task(self._serve(stop))
-        await receive()
-        stop.set()
-        await task
-        await send({"type": "lifespan.shutdown.complete"})
-
-    async def _serve(self, stop: asyncio.Event) -> None:
-        """Compose the app and run its lifespan until `stop`."""
-        try:
-            self._app = await asyncio.to_thread(self._compose)
-        except Exception as error:
-            self._on_fatal(screen_message(error))
-            return
-        self._composed.set()
-        told = iter(("startup", "shutdown"))
-
-        async def receive() -> dict[str, str]:
-            if (what := next(told)) == "shutdown":
-                await stop.wait()
-            return {"type": f"lifespan.{what}"}
-
-        async def send(message: Any) -> None:
-            if message["type"].endswith("failed"):
-                log.error("%s: %s", message["type"], message.get("message", ""))
-
-        await self._app({"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}, receive, send)
-
-
-class TerminalProgress:
-    """The start's steps in the terminal: bars where it is one, a line when each is done where it is not."""
-
-    def __init__(self, print_line: Callable[[str], None]) -> None:
-        self._print, self._bars, self._shown = print_line, None, {}
-        self._lock = threading.Lock()
-
-    def show(self, progress: Progress) -> None:
-        with self._lock:
-            if self._bars is None and sys.stderr.isatty():
-                self._bars = _rich_bars()
-                self._bars.start()
-            for name, step in progress.steps.items():
-                self._show_step(name, step)
-            if progress.ready:
-                if self._bars:
-                    self._bars.stop()
-                self._print("Ready.")
-
-    def _show_step(self, name: str, step: Step) -> None:
-        if self._bars is None:
-            if step.state == "done" and name not in self._shown:
-                self._shown[name] = self._print(f"  {step.title}: done")
-            return
-        if name not in self._shown:
-            self._shown[name] = self._bars.add_task(step.title, total=None, start=False)
-        task = self._shown[name]
-        if step.state != "waiting":
-            self._bars.start_task(task)
-        if step.state == "done":
-            self._bars.update(task, completed=step.total or 1, total=step.total or 1)
-        elif step.total:
-            self._bars.update(task, completed=step.done, total=step.total)
-
-
-def _rich_bars() -> Any:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("  {task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    return Progress(*columns, console=Console(stderr=True))
 
 
 class ServeByDefault(TyperGroup):
