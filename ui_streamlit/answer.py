@@ -6,8 +6,6 @@ import re
 
 import streamlit as st
 
-from core.store import Run
-
 FENCE = re.compile(r" {0,3}(```+|~~~+)")
 # Lines that may belong to what stands before a blank line; a line that has only begun may yet become one.
 GOES_ON = re.compile(r"\s|[-*+](?:\s|\Z)|\d+(?:[.)](?:\s|\Z)|\Z)|\||\Z")
@@ -82,19 +80,3 @@ def markdown(text: str) -> str:
 def plain(text: str) -> str:
     """`text` as a label that shows it as it is: labels are Markdown."""
     return PUNCTUATION.sub(r"\\\1", text)
-
-
-def stats(run: Run) -> str:
-    """What stands under an answer that has ended: "42 tokens · 51 tok/s · first 0.03 s"."""
-    figures = []
-    if (usage := run.usage) and usage.tokens:
-        figures.append("1 token" if usage.tokens == 1 else f"{usage.tokens} tokens")
-        if usage.tokens_per_s:
-            figures.append(f"{usage.tokens_per_s:.{0 if usage.tokens_per_s >= 10 else 1}f} tok/s")
-        figures.append(f"first {usage.first_token_s:.2f} s")
-    match run.reason:
-        case "cancelled":
-            figures.insert(0, "Stopped")
-        case "length":
-            figures.append("cut at the maximum length")
-    return " · ".join(figures)

@@ -18,7 +18,7 @@ from core.service import InferenceService
 from core.store import Conversation, Run
 from core.types import Delta, Kind, Queued, Started, User
 from ui_streamlit import fields, frontend
-from ui_streamlit.answer import Answer, plain, stats
+from ui_streamlit.answer import Answer, plain
 
 HERE = Path(__file__).parent
 LOGO = f':root{{--logo:url("data:image/svg+xml,{quote(brand.logo())}")}}'
@@ -190,8 +190,8 @@ class Page:
                 place.button(
                     label, key=f"{key}-{run.id}", icon=":material/refresh:", type=kind, on_click=self.again, args=(run.id,)
                 )
-            if figures := stats(run):
-                st.caption(figures)
+            if run.figures:
+                st.caption(run.figures)
 
     def watch(self, live: Run) -> None:
         """Show the running answer until it ends; a touch of the page cuts this short, and its rerun takes it up again."""

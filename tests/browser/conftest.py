@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -79,9 +78,3 @@ def driver(name: str) -> Any:
     """The class that drives a frontend's page."""
     return importlib.import_module(f"tests.ui_{name}.driver").Driver
 
-
-@pytest.fixture
-def screenshots() -> Path:
-    folder = Path(__file__).resolve().parents[2] / ".screenshots"
-    folder.mkdir(exist_ok=True)
-    return folder

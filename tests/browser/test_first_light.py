@@ -273,6 +273,9 @@ def test_signing_out_ends_what_is_open(served: Served, open_page: OpenPage, fron
     second.goto(f"{served.url}/?ui={frontend}")
     second.get_by_role("button", name="Sign out").click()
     expect(second.get_by_role("heading", name="Sign in to Portico")).to_be_visible()
+    page.frames[1].evaluate("location.reload()")  # not even the frame in the first tab answers any more
+    expect(page.get_by_role("heading", name="Sign in to Portico")).to_be_visible()
+    expect(page.locator("#frontend")).to_have_count(0)
 
 
 def test_the_waiting_page_turns_into_the_frontend_by_itself(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic import command
@@ -88,3 +89,17 @@ def test_an_url_that_is_none_is_a_sentence_without_its_password(url: str) -> Non
 def test_a_database_file_is_its_owners_alone(tmp_path: Path) -> None:
     open_database(f"sqlite:///{tmp_path}/folder/p.db")
     assert (tmp_path / "folder" / "p.db").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("usage", "reason", "shown"),
+    [
+        (Usage(9, 42, 0.03, 0.833), "stop", "42 tokens · 51 tok/s · first 0.03 s"),
+        (Usage(9, 3, 1.0, 2.0), "cancelled", "Stopped · 3 tokens · 2.0 tok/s · first 1.00 s"),
+        (Usage(9, 1, 0.5, 0.5), "length", "1 token · first 0.50 s · cut at the maximum length"),
+        (Usage(9, 0, 0.5, 0.5), "cancelled", "Stopped"),
+        (None, None, ""),
+    ],
+)
+def test_an_answers_figures_are_said_alike_everywhere(usage: Usage | None, reason: Any, shown: str) -> None:
+    assert replace(run("r"), status="finished", usage=usage, reason=reason).figures == shown

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.store import Run
-from core.types import Usage
-from ui_streamlit.answer import blocks, markdown, plain, stats
+from ui_streamlit.answer import blocks, markdown, plain
 
 LONG = """Intro line
 goes on.
@@ -74,20 +72,3 @@ def test_images_become_links_money_stays_money_and_formulas_and_code_stay_as_the
 def test_a_label_shows_its_text_as_it_is() -> None:
     assert plain("**b** :red[x]") == "\\*\\*b\\*\\* \\:red\\[x\\]"
     assert plain("Zwölf, bitte") == "Zwölf\\, bitte"
-
-
-@pytest.mark.parametrize(
-    ("usage", "reason", "said"),
-    [
-        (Usage(9, 42, 0.03, 0.8339), "stop", "42 tokens · 51 tok/s · first 0.03 s"),
-        (Usage(9, 42, 0.03, 0.8339), "length", "42 tokens · 51 tok/s · first 0.03 s · cut at the maximum length"),
-        (Usage(9, 42, 0.03, 0.8339), "cancelled", "Stopped · 42 tokens · 51 tok/s · first 0.03 s"),
-        (Usage(9, 0, 1.0, 1.0), "cancelled", "Stopped"),
-        (Usage(9, 1, 0.5, 0.5), "stop", "1 token · first 0.50 s"),
-        (Usage(9, 4000, 0.5, 2.0), "stop", "4000 tokens · 2666 tok/s · first 0.50 s"),
-        (None, None, ""),
-    ],
-)
-def test_the_figures_under_an_answer(usage: Usage | None, reason: str | None, said: str) -> None:
-    run = Run("r", "c", "ada", "chat", "m", {}, usage=usage, reason=reason)  # type: ignore[arg-type]
-    assert stats(run) == said
