@@ -36,12 +36,13 @@ log = logging.getLogger("portico")
 
 VERSION = "0.1.0"
 GRACEFUL_S = 3  # platforms give 10 s and more; an open stream would never end by itself
-PUBLIC_PATHS = ("/auth/sign-in", "/auth/link", "/healthz", "/readyz", "/static/")
+PUBLIC_PATHS = ("/auth/sign-in", "/auth/link", "/healthz", "/readyz", "/manifest.json", "/static/")
 EXAMPLES = (
     "What can you do?",
     "How do I use my own model?",
     "Which frontend should I choose?",
     "What is 348 + 275?",
+    "Tell me the long story of Portico.",
 )
 
 

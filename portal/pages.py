@@ -68,8 +68,14 @@ def portal_routes(
             answer["steps"] = [step_values(name, step) for name, step in progress.steps.items()]
         return JSONResponse(answer, 200 if progress.ready else 503, headers=None if progress.ready else {"Retry-After": "1"})
 
+    async def manifest(request: Request) -> Response:
+        icon = {"src": "/static/favicon.svg", "type": "image/svg+xml", "sizes": "any"}
+        colours = {"theme_color": brand.LIGHT.background, "background_color": brand.LIGHT.background}
+        return JSONResponse({"name": brand.NAME, "start_url": "/", "display": "standalone", "icons": [icon], **colours})
+
     return [
         Route("/", home),
+        Route("/manifest.json", manifest),  # browsers ask for it without the cookie
         Route("/healthz", healthz),
         Route("/readyz", readyz),
         Mount("/static", _Cached(directory=STATIC), name="static"),

@@ -12,6 +12,7 @@ from tests.support.serve import ROOT
 
 OPEN = {
     ("GET", "/auth/link"), ("GET", "/auth/sign-in"), ("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/static/"),
+    ("GET", "/manifest.json"), ("HEAD", "/manifest.json"),
     ("HEAD", "/auth/link"), ("HEAD", "/auth/sign-in"), ("HEAD", "/healthz"), ("HEAD", "/readyz"),
     ("POST", "/auth/sign-in"),  # prints a link in the terminal; POST /auth/link without one is refused
 }  # fmt: skip

@@ -161,6 +161,8 @@
     if ($("#panel-toggle") && !$("#panel-toggle").hasAttribute("aria-expanded")) setPanel(panelOpen());
     // they repeat the message with its Markdown; what is read is the message itself
     document.querySelectorAll("#chat [data-testid][aria-label]").forEach((message) => message.removeAttribute("aria-label"));
+    const examples = $("#chat .examples[role=list]"); // a list of buttons is none to a screen reader
+    if (examples) examples.role = "group", examples.ariaLabel = "Examples";
     if (box() && !box().ariaLabel) box().ariaLabel = box().placeholder; // its label holds the button, too
     name("#chat .scroll-down-button-container button", "Jump to latest");
     joinCode();

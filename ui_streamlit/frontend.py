@@ -165,7 +165,6 @@ def theme() -> dict[str, Any]:
             f"theme.{name}.codeTextColor": palette.text,
             f"theme.{name}.codeBackgroundColor": palette.surface,
             f"theme.{name}.redColor": palette.danger,
-            f"theme.{name}.blueColor": palette.accent,  # keywords in code; Streamlit's own blue has too little contrast here
             f"theme.{name}.redTextColor": palette.danger,
             f"theme.{name}.redBackgroundColor": palette.surface,
             f"theme.{name}.sidebar.backgroundColor": palette.surface,

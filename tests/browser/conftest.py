@@ -77,4 +77,3 @@ def frontend(request: pytest.FixtureRequest) -> str:
 def driver(name: str) -> Any:
     """The class that drives a frontend's page."""
     return importlib.import_module(f"tests.ui_{name}.driver").Driver
-

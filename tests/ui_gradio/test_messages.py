@@ -81,8 +81,7 @@ def test_a_stopped_run_keeps_its_text_and_says_so() -> None:
     stopped = run(status="finished", text="half", reason="cancelled", usage=Usage(5, 42, 0.03, 1.03))
     _, text, line = messages.of(stopped, "hi", last=True)
     assert text["content"] == "half"
-    assert messages.stats(stopped) in line["content"]
-    assert messages.stats(stopped) == "42 tokens · 41 tok/s · first 0.03 s · Stopped"
+    assert stopped.figures in line["content"]
     assert [option["label"] for option in line["options"]] == ["Copy", "Regenerate"]
 
 
@@ -99,4 +98,4 @@ def test_only_the_last_run_can_be_answered_again() -> None:
 
 
 def test_a_cut_answer_says_why() -> None:
-    assert "cut at the maximum length" in messages.stats(run(status="finished", reason="length", usage=Usage()))
+    assert "cut at the maximum length" in run(status="finished", reason="length", usage=Usage()).figures

@@ -74,9 +74,12 @@ class Driver:
         expect(self.root.get_by_role("button", name="Stop")).to_be_visible(timeout=READY_MS)
 
     def wait_until_done(self, timeout_s: float = 60) -> None:
-        """Wait until the page rests, which it does not while an answer runs."""
-        expect(self.root.locator(".stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=timeout_s * 1000)
+        """Wait until the last question's answer has its line of actions below it, and the page rests."""
+        asked = self.root.locator('[class*="st-key-asked-"]').count()
+        expect(self._answers).to_have_count(asked, timeout=READY_MS)
+        expect(self._answers.last.locator('[class*="st-key-below-"]')).to_be_attached(timeout=timeout_s * 1000)
         expect(self.root.get_by_role("button", name="Stop")).to_have_count(0)
+        expect(self.root.locator(".stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=READY_MS)
 
     def stop(self) -> None:
         self.root.get_by_role("button", name="Stop").click()

@@ -1,0 +1,1 @@
+"""The bundled model: a guide to Portico, and the scripts that made it."""
