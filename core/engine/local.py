@@ -95,7 +95,10 @@ class LocalEngine:
             with self._wake:
                 self._scheduler.postprocess(steps, tokens)
                 for step, token in zip(steps, tokens, strict=True):
-                    self._deliver(step.sequence, token)
+                    try:
+                        self._deliver(step.sequence, token)
+                    except Exception as error:  # a token that cannot be decoded ends its own request alone
+                        self._fail(step.sequence, error)
 
     def _start(self, job: _Job) -> None:
         if job.started is None:
@@ -134,7 +137,8 @@ class LocalEngine:
     def _fail(self, sequence: Sequence, error: Exception) -> None:
         if job := self._jobs.pop(sequence.id, None):
             self._ended.append(sequence.id)
-            self._scheduler.remove(sequence, "stop")
+            if not sequence.finished:
+                self._scheduler.remove(sequence, "stop")
             job.emit(Failed(screen_message(error)))
 
     def _announce_positions(self) -> None:

@@ -130,6 +130,17 @@ def test_a_failing_request_ends_alone_with_an_id_and_no_traceback(
     assert good.text == "aaaaa"
 
 
+def test_a_token_that_cannot_be_decoded_ends_its_request_alone(make_engine: MakeEngine) -> None:
+    class Undecodable(ScriptedRunner):
+        def decoder(self) -> Callable[[int], str]:
+            decode = super().decoder()
+            return lambda token: decode(token) if len(self.prompts) > 1 else 1 // 0  # type: ignore[return-value]
+
+    engine = make_engine(Undecodable(["a"] * 5))
+    assert isinstance(Asked(engine, "bad").wait(), Failed)
+    assert isinstance(Asked(engine, "good").wait(), Finished)
+
+
 def test_a_full_queue_answers_busy(make_engine: MakeEngine) -> None:
     engine = make_engine(ScriptedRunner(["a"] * 1000, pace_s=0.005), Scheduler(max_waiting=1))
     first = Asked(engine, "a")
