@@ -177,6 +177,7 @@ def create_app(
 
     `changed` is told of each change in the progress of the start.
     """
+    from sqlalchemy.exc import DBAPIError
     from starlette.applications import Starlette
     from starlette.routing import Mount
 
@@ -191,8 +192,12 @@ def create_app(
     from portal.compression import Compression
     from portal.pages import Tab, not_found, portal_routes, render
 
+    data_lock = lock_data(settings.data)
     database = open_database(settings.database_url)
-    upgrade(database, [core.store.metadata, auth.store.metadata])
+    try:
+        upgrade(database, [core.store.metadata, auth.store.metadata])
+    except DBAPIError as error:
+        raise SettingsError(f"The database cannot be used ({error.orig}). Check --database, and that its server runs.") from None
     sessions, links, cookie = Sessions(database), Links(database), Cookie(settings.port)
     portico = Portico(settings, core.store.Store(database), runner, on_fatal, changed)
 
@@ -213,8 +218,10 @@ def create_app(
         lifespan=portico.lifespan,
     )
     inner.state.portico, inner.state.sessions, inner.state.cookie = portico, sessions, cookie
+    inner.state.data_lock = data_lock  # held as long as the app is
     print_link()
-    hosts = {address(settings), *(f"{host}:{settings.port}" for host in ("127.0.0.1", "localhost", "[::1]"))}
+    names = {address(settings).rpartition(":")[0], "127.0.0.1", "localhost", "[::1]"}
+    hosts = {f"{name}:{settings.port}" for name in names} | (names if settings.port == 80 else set())  # browsers leave out :80
     return Guard(Compression(inner), sessions, cookie, hosts, PUBLIC_PATHS)
 
 
@@ -272,6 +279,23 @@ def serve(
     run_server(settings, listening)
 
 
+def lock_data(folder: Path) -> Any:
+    """The data folder, made if need be, for this process alone: a second one would end the runs of the first."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / "lock")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise SettingsError(
+            f"Another Portico uses {folder}. Stop it, or give this one a folder of its own with --data."
+        ) from None
+    except OSError as error:
+        raise SettingsError(f"--data {folder}: this folder cannot be used ({error.strerror}). Choose another.") from None
+    return lock
+
+
 def listen(settings: Settings) -> socket.socket:
     """The bound and listening socket; raises SettingsError if the port is taken."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
@@ -295,6 +319,8 @@ def run_server(settings: Settings, listening: socket.socket, runner: Runner | No
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     log.setLevel(logging.INFO)
+    # The guard and the end of the process leave streams unterminated on purpose, so that their readers know of the cut.
+    logging.getLogger("uvicorn.error").addFilter(lambda record: "without completing response" not in record.getMessage())
     print_line(f"Portico {VERSION} on http://{address(settings)}")
     fatal: list[str] = []
 

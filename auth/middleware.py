@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
-from auth.sessions import Session, Sessions
+from auth.sessions import ABSOLUTE, Session, Sessions
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -72,7 +72,8 @@ class Cookie:
         return "__Host-portico" if self.secure else f"portico-{self.port}"
 
     def set(self, response: Response, token: str) -> None:
-        response.set_cookie(self.name, token, path="/", secure=self.secure, httponly=True, samesite="lax")
+        max_age = int(ABSOLUTE.total_seconds())
+        response.set_cookie(self.name, token, max_age=max_age, path="/", secure=self.secure, httponly=True, samesite="lax")
 
     def clear(self, response: Response) -> None:
         response.delete_cookie(self.name, path="/", secure=self.secure, httponly=True, samesite="lax")
@@ -110,7 +111,7 @@ class Guard:
         if session is None:
             await self._app(inner, receive, secured)
         else:
-            await self._run(session.id, inner, receive, secured)
+            await self._run(session, inner, receive, secured)
 
     def _session(self, headers: Headers) -> Session | None:
         token = next((value for name, value in _cookies(headers) if name == self._cookie.name), None)
@@ -174,13 +175,15 @@ class Guard:
 
         return secured
 
-    async def _run(self, session_id: str, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run the app so that a revocation of the session ends it."""
+    async def _run(self, session: Session, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the app so that a revocation of the session ends it, and so does its absolute timeout."""
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("the guard runs in a task")
-        connection = _Connection(asyncio.get_running_loop(), task)
-        self._open.setdefault(session_id, set()).add(connection)
+        loop = asyncio.get_running_loop()
+        connection = _Connection(loop, task)
+        self._open.setdefault(session.id, set()).add(connection)
+        timeout = loop.call_later(self._sessions.ends_in(session), connection.revoke)
         try:
             await self._app(scope, receive, send)
         except asyncio.CancelledError:
@@ -191,10 +194,11 @@ class Guard:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": SIGNED_OUT})
         finally:
-            held = self._open[session_id]
+            timeout.cancel()
+            held = self._open[session.id]
             held.discard(connection)
             if not held:
-                del self._open[session_id]
+                del self._open[session.id]
 
     def _close_session(self, session_id: str) -> None:
         for connection in tuple(self._open.get(session_id, ())):

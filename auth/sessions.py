@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import uuid
 from collections.abc import Callable
@@ -9,8 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine, delete, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
 from auth.store import new_token, sessions, token_hash, users
+
+log = logging.getLogger("portico.auth")
 
 IDLE = timedelta(days=7)
 ABSOLUTE = timedelta(days=30)
@@ -76,12 +80,24 @@ class Sessions:
             return None
         if now - session.seen_at > SEEN_EVERY:
             session = Session(session.id, session.account, session.created_at, now)
-            with self._engine.begin() as connection:
-                connection.execute(update(sessions).where(sessions.c.id == session.id).values(seen_at=now))
             with self._lock:
-                if key in self._cache:  # not if it was revoked meanwhile
-                    self._cache[key] = session
+                if key not in self._cache:  # revoked meanwhile
+                    return None
+                self._cache[key] = session
+            # In a thread: the one who asks is a request on the event loop, and a database may be slow, or locked.
+            threading.Thread(target=self._note_seen, args=(session,), daemon=True).start()
         return session
+
+    def ends_in(self, session: Session) -> float:
+        """Seconds until the absolute timeout, at which what the session holds open must end."""
+        return (session.created_at + self._absolute - self._clock()).total_seconds()
+
+    def _note_seen(self, session: Session) -> None:
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(update(sessions).where(sessions.c.id == session.id).values(seen_at=session.seen_at))
+        except SQLAlchemyError:  # the next minute's request tries again
+            log.warning("could not note that session %s was used", session.id, exc_info=True)
 
     def revoke(self, session_id: str) -> None:
         """End the session now: its token opens nothing more, and what it holds open is closed."""

@@ -18,7 +18,8 @@ def open_database(url: str) -> Engine:
         parsed = make_url(url)
         if parsed.drivername == "postgresql":  # the driver that we ship with
             parsed = parsed.set(drivername="postgresql+psycopg")
-        engine = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
+        # hide_parameters: an error that is logged must not carry what people wrote
+        engine = create_engine(parsed, hide_parameters=True, pool_pre_ping=parsed.get_backend_name() != "sqlite")
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError):
         raise SettingsError(
             "--database: this is no database URL. Use one like postgresql://user:password@host/name, or leave it out for SQLite."

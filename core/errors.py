@@ -61,6 +61,13 @@ class StillAnswering(UserError):
         super().__init__("The model is still answering in this conversation. Stop it first, or wait for it to finish.")
 
 
+class NotTheLast(UserError):
+    """Only a conversation's last question can be answered again."""
+
+    def __init__(self) -> None:
+        super().__init__("More was said since this answer. Reload the page to see it; only the last question can be asked again.")
+
+
 class SettingsError(UserError):
     """A missing or contradictory setting; stops `serve` with one sentence."""
 

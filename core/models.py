@@ -26,6 +26,7 @@ BASE_BYTES = 600_000_000  # Python with torch, transformers and both frontends, 
 WORKING_SHARE = 1.2  # activations and key-value cache beside the weights
 HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$")
 SMALL_FILES = ["*.json", "*.jinja", "*.txt", "*.model"]  # config and tokenizer; of weights only safetensors: pickles run code
+WEIGHTS = "model*.safetensors"  # not a second copy in another layout, such as consolidated.safetensors
 MAX_DEFAULT_TOKENS = 512
 
 
@@ -90,9 +91,9 @@ def find_model(reference: Reference, budget: int, importing: threading.Lock, rep
 
         _check_chat(reference, folder, config)
     if reference.hub_id:
-        if not list(folder.glob("*.safetensors")):
+        if not list(folder.glob(WEIGHTS)):
             _fitting_dtype(reference, _hub_parameters(reference), budget)
-        folder = _download(reference, [*SMALL_FILES, "*.safetensors"], report)  # also completes one that was cut off
+        folder = _download(reference, [*SMALL_FILES, WEIGHTS], report)  # also completes one that was cut off
     parameters = _local_parameters(reference, folder)
     dtype = _fitting_dtype(reference, parameters, budget)
     return Checked(reference, folder, config, parameters, dtype)
@@ -108,9 +109,12 @@ def load_model(checked: Checked, importing: threading.Lock, report: Report) -> T
         from core.engine.runner import TransformersRunner
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        tokenizer = AutoTokenizer.from_pretrained(checked.folder)
+        tokenizer = AutoTokenizer.from_pretrained(checked.folder, trust_remote_code=False)
         with _weights_progress(transformers_logging, report):
-            model = AutoModelForCausalLM.from_pretrained(checked.folder, dtype=getattr(torch, checked.dtype)).to(device).eval()
+            model = AutoModelForCausalLM.from_pretrained(
+                checked.folder, dtype=getattr(torch, checked.dtype), use_safetensors=True, trust_remote_code=False
+            )
+            model = model.to(device).eval()
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(f"{checked.reference.name!r} could not be loaded: {reason}") from error
@@ -175,6 +179,8 @@ def _hub_errors(reference: Reference) -> Iterator[None]:
         raise ModelNotFound(name, f"it has no revision {reference.revision!r}. Leave out the part from @ on.") from None
     except errors.RepositoryNotFoundError:
         raise ModelNotFound(name, "the hub has no model of that name, or it is private (then set HF_TOKEN).") from None
+    except errors.HFValidationError:
+        raise ModelNotFound(name, "this is no name of a model on the hub.") from None
     except (errors.LocalEntryNotFoundError, errors.HfHubHTTPError, errors.OfflineModeIsEnabled, OSError) as error:
         raise ModelNotFound(
             name, f"the model hub could not be reached ({type(error).__name__}) and no copy lies on this machine. "
@@ -186,7 +192,7 @@ def _local_parameters(reference: Reference, folder: Path) -> int:
     from safetensors import SafetensorError, safe_open
 
     total = 0
-    files = sorted(folder.glob("*.safetensors"))
+    files = sorted(folder.glob(WEIGHTS))
     if not files:
         raise _no_safetensors(reference)
     for file in files:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-State = Literal["waiting", "running", "done", "failed"]
+State = Literal["waiting", "running", "done"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,6 @@ class Step:
     done: int = 0
     total: int = 0
     unit: str = ""
-    error: str = ""
 
 
 class Progress:
@@ -46,9 +45,6 @@ class Progress:
 
     def finish(self, name: str) -> None:
         self._set(name, state="done")
-
-    def fail(self, name: str, error: str) -> None:
-        self._set(name, state="failed", error=error)
 
     def _set(self, name: str, **changes: object) -> None:
         with self._lock:

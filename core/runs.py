@@ -16,6 +16,7 @@ from core.types import Delta, Event, Failed, Finished, Started, Usage
 
 UPDATE_S = 1 / 12  # token by token, a page falls seconds behind a fast model (docs/measurements: 4.3 s at 200 tok/s)
 IDLE_S = 0.1  # how long a consumer waits for its turn to notice a stop
+INTERRUPTED = "The server stopped while this answer was written. What there was of it is kept; try again for a whole one."
 SAVE_S = 0.5  # how much of an answer a crash may cost
 
 
@@ -220,11 +221,17 @@ class Runs:
         self._saver = threading.Thread(target=self._save_loop, name="runs", daemon=True)
         self._saver.start()
 
-    def add(self, run: Run) -> LiveRun:
-        """Keep `run`, which the store has already, up to date from now on."""
+    def add(self, run: Run, title: str) -> LiveRun:
+        """Write `run` to the store, and keep it up to date from now on; a new conversation gets `title`."""
         live = LiveRun(run, on_end=self._due.set)
-        with self._lock:
+        with self._lock:  # first, so that whoever finds it in the store finds it here
             self._live[run.id] = live
+        try:
+            self._store.add_run(run, title)
+        except Exception:
+            with self._lock:
+                del self._live[run.id]
+            raise
         self._due.set()
         return live
 
@@ -255,9 +262,11 @@ class Runs:
             return self._live.get(run_id)
 
     def _save_loop(self) -> None:
-        while not self._closing:
+        last = False
+        while not last:
             self._due.wait(SAVE_S if self._live else None)
             self._due.clear()
+            last = self._closing  # read before the round that it makes the last: what ended until then is in it
             with self._lock:
                 live_runs = tuple(self._live.values())
             for live in live_runs:
@@ -282,8 +291,8 @@ def _replay(run: Run) -> LiveRun:
     """An ended run as a LiveRun, so that there is one way to watch."""
     live = LiveRun(replace(run, status="running"))
     live.emit(Delta(run.text))
-    if run.status == "failed":
-        live.emit(Failed(run.error or ""))
+    if run.status == "failed" or run.live:  # one that no process is running any more
+        live.emit(Failed(run.error or INTERRUPTED))
     else:
         live.emit(Finished(run.usage or Usage(), run.reason or "stop"))
     return live

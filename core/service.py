@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import secrets
 import threading
 import uuid
@@ -11,15 +10,14 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 
 from core.engine import Engine, Request
-from core.errors import BadInput, NotFound, StillAnswering
-from core.runs import Runs, Stream
+from core.errors import BadInput, NotFound, NotTheLast, StillAnswering
+from core.runs import INTERRUPTED, Runs, Stream
 from core.store import Conversation, Run, Store
 from core.tasks import Task, Values, sampling_params
 from core.tasks.chat import MAX_SEED
 from core.types import Kind, ModelInfo, User
 
 TITLE_LENGTH = 60
-INTERRUPTED = "The server stopped while this answer was written. What there was of it is kept; try again for a whole one."
 
 
 class InferenceService:
@@ -31,7 +29,7 @@ class InferenceService:
     def __init__(self, store: Store, engine: Engine, tasks: Iterable[Task]) -> None:
         self._store, self._engine, self._runs = store, engine, Runs(store)
         self.tasks = {task.name: task for task in tasks}
-        self._starting = threading.Lock()
+        self._locks: dict[str, threading.Lock] = {}
         store.fail_unfinished(INTERRUPTED)
 
     @property
@@ -46,20 +44,24 @@ class InferenceService:
         if task not in self.tasks:
             raise BadInput("task", f"There is no task {task!r} here.")
         cleaned = self.tasks[task].clean(values)
-        with self._starting:
+        with self._changing(user):
             before = self._own(user, conversation_id).runs if conversation_id else ()
             return self._start(user, task, cleaned, conversation_id or uuid.uuid4().hex, before)
 
     def answer_again(self, user: User, run_id: str, values: Values | None = None) -> Run:
-        """Ask what `run_id` asked once more, in its place, with `values` overriding its own; the old answer is kept."""
+        """Ask the conversation's last question once more, with `values` overriding its own; the old answer is kept.
+
+        `run_id` is one of that question's answers. Raises NotTheLast if more was said since, and what `start` raises.
+        """
         old = self._own_run(user, run_id)
         cleaned = self.tasks[old.task].clean({**old.values, **(values or {})})
-        with self._starting:
-            branch = self._own(user, old.conversation_id).runs
-            if branch and branch[-1].live:
+        with self._changing(user):
+            *before, head = self._own(user, old.conversation_id).runs
+            if head.live:
                 raise StillAnswering()
-            before = tuple(itertools.takewhile(lambda run: run.id != old.id, branch))
-            return self._start(user, old.task, cleaned, old.conversation_id, before)
+            if old.parent_id != head.parent_id:  # asked by a page that has not seen what was said since
+                raise NotTheLast()
+            return self._start(user, old.task, cleaned, old.conversation_id, tuple(before))
 
     def watch(self, user: User, run_id: str, after: int = 0) -> Stream:
         """The run's events; `after` is how many characters of its text the caller has already."""
@@ -84,10 +86,11 @@ class InferenceService:
 
     def delete_conversation(self, user: User, conversation_id: str) -> None:
         """Stop what runs in it, and delete it with all its runs."""
-        conversation = self._own(user, conversation_id)
-        if conversation.live_run:
-            self._engine.cancel(conversation.live_run.id)
-        self._store.delete_conversation(conversation_id)
+        with self._changing(user):
+            conversation = self._own(user, conversation_id)
+            if conversation.live_run:
+                self._engine.cancel(conversation.live_run.id)
+            self._store.delete_conversation(conversation_id)
 
     def close(self) -> None:
         """Stop every run, write what there is, let go of the model."""
@@ -108,10 +111,13 @@ class InferenceService:
         )  # fmt: skip
         turns = [(str(earlier.values[chat]), earlier.text) for earlier in before]
         messages = tuple(self.tasks[task].prompt(values, turns))
-        self._store.add_run(run, title=_title(message))
-        live = self._runs.add(run)
+        live = self._runs.add(run, title=_title(message))
         self._engine.submit(Request(run.id, user.id, messages, replace(params, seed=seed)), live.emit)
         return run
+
+    def _changing(self, user: User) -> threading.Lock:
+        """Held while one of `user`'s conversations is read and then changed; nobody else waits for it."""
+        return self._locks.setdefault(user.id, threading.Lock())
 
     def _own(self, user: User, conversation_id: str) -> Conversation:
         conversation = self._store.conversation(conversation_id, user.id)

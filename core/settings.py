@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import ByteSize, Field, ValidationError, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic import ByteSize, Field, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from core.errors import SettingsError
 from core.tasks import TASKS
@@ -24,7 +24,9 @@ class Settings(BaseSettings):
 
     model: str = Field(default=str(BUNDLED_MODEL), description="The model: a hub id such as Qwen/Qwen3-0.6B, or a folder.")
     task: str = Field(default="chat", description="What the model is asked.")
-    ui: tuple[str, ...] = Field(default=FRONTENDS, description="A frontend to serve; may be given several times.")
+    ui: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=FRONTENDS, description="A frontend to serve; may be given several times."
+    )
     host: str = Field(default="127.0.0.1", description="The address to listen on.")
     port: int = Field(default=7860, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
     data: Path = Field(default=Path(".data"), description="The folder for the database and keys.")
@@ -41,6 +43,12 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @field_validator("ui", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        """PORTICO_UI=gradio,streamlit"""
+        return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -169,6 +169,8 @@ class Store:
 
     def conversation(self, conversation_id: str, user_id: str) -> Conversation | None:
         """The conversation if it is `user_id`'s, with the runs from its head back to its beginning."""
+        if "\0" in conversation_id:  # PostgreSQL takes none
+            return None
         with self._engine.begin() as connection:
             found = connection.execute(
                 select(conversations).where(conversations.c.id == conversation_id, conversations.c.user_id == user_id)

@@ -86,7 +86,6 @@ def step_values(name: str, step: Any) -> dict[str, Any]:
     """A Progress step as JSON."""
     return {
         "name": name, "title": step.title, "state": step.state, "done": step.done, "total": step.total, "unit": step.unit,
-        "error": step.error,
     }  # fmt: skip
 
 

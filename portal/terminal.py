@@ -15,7 +15,7 @@ class TerminalProgress:
 
     def __init__(self, print_line: Callable[[str], None]) -> None:
         self._print, self._bars, self._shown = print_line, None, {}
-        self._lock = threading.Lock()
+        self._lock, self._ready = threading.Lock(), False
 
     def show(self, progress: Progress) -> None:
         with self._lock:
@@ -24,7 +24,8 @@ class TerminalProgress:
                 self._bars.start()
             for name, step in progress.steps.items():
                 self._show_step(name, step)
-            if progress.ready:
+            if progress.ready and not self._ready:
+                self._ready = True
                 if self._bars:
                     self._bars.stop()
                 self._print("Ready.")

@@ -148,6 +148,30 @@ def test_a_signal_ends_it_within_five_seconds_with_a_stream_open(tmp_path: Path)
     assert "Traceback" not in running.terminal
 
 
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--database", "postgresql://x@127.0.0.1:9/none?connect_timeout=2"], "Check --database"),
+        (["--data", "README.md"], "this folder cannot be used"),
+        (["--model", "org/na--me"], "no name of a model"),
+    ],
+)
+def test_what_cannot_be_used_stops_the_process_with_one_sentence(tmp_path: Path, flags: list[str], says: str) -> None:
+    words = ["--port", "0", "--ui", "streamlit", "--data", str(tmp_path), *flags]
+    ran = command(*words)
+    assert ran.returncode == 1
+    assert says in ran.stderr.splitlines()[-1]
+    assert "Traceback" not in ran.stderr
+
+
+def test_one_process_a_data_folder(tmp_path: Path) -> None:
+    with Served(tmp_path, "--ui", "streamlit") as first:
+        assert first.link
+        ran = command("--port", "0", "--data", str(tmp_path))
+        assert ran.returncode == 1
+        assert "Another Portico uses" in ran.stderr
+
+
 def test_a_download_that_hangs_does_not_hold_up_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")

@@ -17,7 +17,7 @@ FENCE = re.compile(
     r"(?P<code>(?:\n.*?)?(?:^[ \t>]*(?P=fence)[`~]*[ \t]*$|\Z))",
     re.M | re.S,
 )
-SPAN = re.compile(r"(?<!`)(?P<ticks>`+)(?!`)(?:(?!\n\n).)+?(?<!`)(?P=ticks)(?!`)", re.S)
+SPAN = re.compile(r"(?<!`)(?P<ticks>`+)(?!`)(?:(?!\n\n).){1,2000}?(?<!`)(?P=ticks)(?!`)", re.S)
 # $E=mc^2$ but not "$5 or $6": no space inside the signs, no digit after them
 INLINE_MATH = re.compile(r"(?<![\\$\w])\$(?![\s$])([^$\n]*[^\s$\\])\$(?![\d$])")
 DELIMITERS = [
@@ -27,7 +27,8 @@ DELIMITERS = [
 ]
 DIAGRAM = re.compile(r"([`~]{3,}[ \t]*)mermaid", re.I)
 JOINER = "\N{WORD JOINER}"
-MATH = re.compile("|".join(f"{re.escape(str(d['left']))}.+?{re.escape(str(d['right']))}" for d in DELIMITERS), re.S)
+COPY = "copy"  # an option's value; that of the others is the run to be answered again
+MATH = re.compile("|".join(f"{re.escape(str(d['left']))}.{{1,2000}}?{re.escape(str(d['right']))}" for d in DELIMITERS), re.S)
 
 ENTITIES = {ord(char): f"&#{ord(char)};" for char in string.punctuation}
 
@@ -40,10 +41,10 @@ def of(run: Run, question: str, waiting: Queued | None = None, last: bool = Fals
         parts += [] if run.text else [_skeleton(waiting)]
     elif run.status == "failed":
         parts.append(f'<p class="failed">{literal(run.error or "")}</p>')
-        options = [{"label": "Retry", "value": "again"}]
+        options = [{"label": "Retry", "value": run.id}]
     else:
         parts.append(f'<p class="stats">{run.figures}</p>')
-        options = [{"label": "Copy", "value": "copy"}, {"label": "Regenerate", "value": "again"}]
+        options = [{"label": "Copy", "value": COPY}, {"label": "Regenerate", "value": run.id}]
     shown: list[dict[str, Any]] = [{"role": "assistant", "content": part} for part in parts]
     if last and options:
         shown[-1]["options"] = options

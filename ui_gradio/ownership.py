@@ -117,7 +117,7 @@ class Ownership:
         if path != RESET:
             self.hashes.claim(body.get("session_hash"), session)
         # what was checked is what is passed on, so that nobody reads the same bytes otherwise
-        checked = json.dumps(body).encode()
+        checked = json.dumps(body).encode()  # _read refuses what is nested too deep for it
         kept = [(name, value) for name, value in scope["headers"] if name not in BODY_HEADERS]
         scope["headers"] = [*kept, (b"content-length", str(len(checked)).encode()), (b"content-type", b"application/json")]
         return _replay(checked, receive), self._book_event(send, session) if path == JOIN else send
@@ -157,7 +157,7 @@ async def _read(receive: Receive) -> dict[str, Any]:
         more = message.get("more_body", False)
     try:
         value = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise Refused(400, "This request cannot be read. Reload the page.")

@@ -132,9 +132,11 @@ class Page:
     def again(self, request: gr.Request, option: gr.SelectData, *values: Any) -> Update:
         """Answer the last question once more, with the settings as they are now."""
 
+        if option.value == messages.COPY:  # the browser's own affair
+            return {self.signal: gr.skip()}
+
         def start(user: User) -> Update:
-            last = self._service.conversation(user, self._shown(request)).runs[-1]
-            run = self._service.answer_again(user, last.id, self._values(values))
+            run = self._service.answer_again(user, str(option.value), self._values(values))
             return self._draw(request, self._service.conversation(user, run.conversation_id))
 
         return self._guarded(request, start)
@@ -170,14 +172,17 @@ class Page:
                             run = grown
                             yield {self.chat: [*before, *self._messages(run, waiting)]}
             if shown and self._view(request) == view:
-                drawn = self._draw(request, await asyncio.to_thread(self._service.conversation, user, shown), fresh=False)
+                conversation_now = await asyncio.to_thread(self._service.conversation, user, shown)
+                drawn = await asyncio.to_thread(self._draw, request, conversation_now, fresh=False)
                 if not conversation.live_run:  # it ended before it was followed; a sentence from the event before stays
                     del drawn[self.notice]
                 yield drawn
             else:
                 yield {self.signal: gr.skip()}  # a stream that gives nothing would empty what it may draw
-        except Exception as error:
-            yield {self.notice: _notice(screen_message(error))}
+        except Exception as error:  # the running answer is no longer followed, but one can go on
+            ready = gr.update(submit_btn="Send message", stop_btn=False)
+            signal = f"{shown or NEW} failed shown {uuid.uuid4().hex[:8]}"
+            yield {self.notice: _notice(screen_message(error)), self.composer: ready, self.signal: signal}
 
     # What is drawn.
 

@@ -11,12 +11,14 @@ FENCE = re.compile(r" {0,3}(```+|~~~+)")
 GOES_ON = re.compile(r"\s|[-*+](?:\s|\Z)|\d+(?:[.)](?:\s|\Z)|\Z)|\||\Z")
 # Code and formulas stay as they are, a lone dollar is money, and an image becomes a link: it would be loaded from elsewhere.
 SPECIAL = re.compile(
-    r"(?P<code>^ {0,3}(?P<fence>```+|~~~+).*?(?:^ {0,3}(?P=fence)|\Z)|(?<!`)(?P<ticks>`+)(?!`).+?(?<!`)(?P=ticks)(?!`))"
-    r"|\\\[(?P<block>.+?)\\\]|\\\((?P<inline>.+?)\\\)"
-    r"|(?P<math>\$\$.+?\$\$|\$(?=\S)[^$\n]+?(?<=\S)\$(?!\d))"
+    r"(?P<code>^ {0,3}(?P<fence>```+|~~~+).*?(?:^ {0,3}(?P=fence)|\Z)|(?<!`)(?P<ticks>`+)(?!`).{1,2000}?(?<!`)(?P=ticks)(?!`))"
+    r"|\\\[(?P<block>.{1,2000}?)\\\]|\\\((?P<inline>.{1,2000}?)\\\)"
+    r"|(?P<math>\$\$.{1,2000}?\$\$|\$(?=\S)[^$\n]+?(?<=\S)\$(?!\d))"
     r"|(?P<escaped>\\.)|(?P<dollar>\$)|(?P<image>!\[)",
     re.DOTALL | re.MULTILINE,
 )
+IMAGE_END = re.compile(r"\]\s*[(\[]")
+JOINER = "\N{WORD JOINER}"
 PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
 
 
@@ -72,6 +74,10 @@ def markdown(text: str) -> str:
             return f"$$\n{match['block'].strip()}\n$$"
         if match["inline"]:
             return f"${match['inline'].strip()}$"
+        if code := match["code"]:
+            # What is code here may be none to the browser's parser. Where it could then be an image, a joiner parts it, which
+            # page.js takes out again; elsewhere it stays as it is, for who copies it.
+            return code.replace("![", f"!{JOINER}[") if IMAGE_END.search(code) else code
         return "\\$" if match["dollar"] else "[" if match["image"] else match[0]
 
     return SPECIAL.sub(mend, text)

@@ -8,6 +8,12 @@ if (!window.portico) {
   let answering = false;
   new MutationObserver(() => {
     document.querySelector("[data-testid=stExpandSidebarButton]:not([aria-label=Settings])")?.setAttribute("aria-label", "Settings");
+    document.querySelectorAll(".stMarkdown code").forEach((code) => { // answer.py put it there; drawn, it is text
+      const walk = document.createTreeWalker(code, NodeFilter.SHOW_TEXT);
+      while (walk.nextNode()) {
+        if (walk.currentNode.data.includes("\u2060")) walk.currentNode.data = walk.currentNode.data.replaceAll("\u2060", "");
+      }
+    });
     const now = document.querySelector(".st-key-stop") !== null;
     if (now === answering) return;
     answering = now;

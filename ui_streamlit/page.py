@@ -205,7 +205,7 @@ class Page:
                         case Delta(more) if more:
                             text += more
                             answer.show(text)
-                        case Queued(position):
+                        case Queued(position) if not text:
                             answer.wait(f"Waiting: {position} ahead")
                         case Started() if not text:
                             answer.wait()

@@ -76,7 +76,7 @@ class LocalEngine:
     def _loop(self) -> None:
         while True:
             with self._wake:
-                while not self._closed and not (steps := self._scheduler.schedule()):
+                while not self._closed and not (steps := self._scheduler.schedule()) and not self._ended:
                     self._wake.wait()
                 if self._closed:
                     return
@@ -85,6 +85,8 @@ class LocalEngine:
                 ended, self._ended = self._ended, []
             for sequence_id in ended:
                 self._runner.release(sequence_id)
+            if not steps:
+                continue
             try:
                 tokens = self._runner.run(steps)
             except Exception as error:  # the engine lives on; the requests of this step end
@@ -112,8 +114,8 @@ class LocalEngine:
             return
         if token is not None:
             job.first_token = job.first_token or self._clock()
-            if token not in sequence.eos and (text := job.decode(token)):
-                job.emit(Delta(text))
+            if token not in sequence.eos and (text := job.decode(token).replace("\0", "")):
+                job.emit(Delta(text))  # without NUL, which PostgreSQL does not store
         if sequence.finished:
             self._finish(sequence, sequence.finished)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from core.engine.scheduler import Step
-from core.errors import ModelError, PromptTooLong
+from core.errors import ModelError, PromptTooLong, UserError
 from core.types import Message, ModelInfo, SamplingParams
 
 if TYPE_CHECKING:
@@ -46,18 +46,35 @@ class TransformersRunner:
 
     def encode(self, messages: Sequence[Message], room: int) -> list[int]:
         limit = self.model.context - room
-        kept = list(messages)
-        while True:
-            ids: list[int] = self._tokenizer.apply_chat_template(
-                [{"role": message.role, "content": message.content} for message in kept],
-                add_generation_prompt=True, return_dict=False,
+        system = [message for message in messages[:1] if message.role == "system"]
+        said = messages[len(system) :]
+        ids = self._render(messages)
+        fits = ids if len(ids) <= limit else None
+        # Else drop the least number of questions from the front, each with its answer, found by halving: to tokenize a long
+        # conversation once for each would take as long as the square of its length.
+        least, most = 1, 0 if fits else (len(said) - 1) // 2
+        while least <= most:
+            dropped = (least + most) // 2
+            if len(ids := self._render([*system, *said[2 * dropped :]])) <= limit:
+                fits, most = ids, dropped - 1
+            else:
+                least = dropped + 1
+        if fits is None:
+            raise PromptTooLong(len(self._render([*system, said[-1]])), max(limit, 0))
+        return fits
+
+    def _render(self, messages: Sequence[Message]) -> list[int]:
+        from jinja2 import TemplateError
+
+        try:
+            return list(
+                self._tokenizer.apply_chat_template(
+                    [{"role": message.role, "content": message.content} for message in messages],
+                    add_generation_prompt=True, return_dict=False,
+                )
             )  # fmt: skip
-            if len(ids) <= limit:
-                return list(ids)
-            first = 1 if kept[0].role == "system" else 0
-            if len(kept) - first < 3:
-                raise PromptTooLong(len(ids), max(limit, 0))
-            del kept[first : first + 2]  # the oldest question and its answer
+        except TemplateError as error:  # some take no system prompt, for one
+            raise UserError(f"This model's chat template refuses this: {error}. Try without a system prompt.") from None
 
     def decoder(self) -> Decode:
         from tokenizers.decoders import DecodeStream

@@ -56,7 +56,7 @@ class Field:
             return None
         try:
             number = float(value)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise BadInput(self.name, f"{self.label} must be a number.") from None
         if not self.minimum <= number <= self.maximum:  # also refuses nan
             raise BadInput(self.name, f"{self.label} must be between {self.minimum:g} and {self.maximum:g}.")
@@ -65,7 +65,8 @@ class Field:
         return number
 
     def _clean_text(self, value: Value) -> str:
-        text = "" if value is None else str(value)
+        # What no database takes: NUL (PostgreSQL) and halves of a character that a browser cut in two.
+        text = ("" if value is None else str(value)).replace("\0", "").encode("utf-8", "ignore").decode()
         if len(text) > self.max_length:
             raise BadInput(
                 self.name, f"{self.label} is {len(text):,} characters long and may have {self.max_length:,}. Shorten it."

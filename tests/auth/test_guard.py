@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -254,6 +255,14 @@ async def test_a_revoked_session_ends_its_open_websocket(guard: Guard, sessions:
     assert session is not None
     await asyncio.to_thread(sessions.revoke, session.id)
     sent = await asyncio.wait_for(task, 5)
+    assert sent[-1] == {"type": "websocket.close", "code": SIGNED_OUT}
+
+
+async def test_the_absolute_timeout_ends_an_open_websocket(database: Engine) -> None:
+    sessions = Sessions(database, absolute=timedelta(seconds=1))
+    guard = Guard(tell, sessions, Cookie(7860), [HOST])
+    socket = Socket(guard, origin=f"http://{HOST}", **cookie(sessions.create(ADA)))
+    sent = await asyncio.wait_for(socket.run(), 5)
     assert sent[-1] == {"type": "websocket.close", "code": SIGNED_OUT}
 
 

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, text
 
 from auth.links import LIFETIME, Links
 from auth.sessions import ABSOLUTE, IDLE, Account, Sessions
+from auth.store import metadata
+from core.database import open_database
 
 ADA = Account("ada", "Ada", "member")
 
@@ -73,6 +76,23 @@ def test_idle_and_absolute_timeouts(sessions: Sessions, now: Now) -> None:
         assert sessions.find(busy) is not None
         now.now += IDLE / 2
     assert sessions.find(busy) is None
+
+
+def test_a_locked_database_holds_up_no_request(tmp_path: Path, now: Now) -> None:
+    database = open_database(f"sqlite:///{tmp_path}/p.db")
+    metadata.create_all(database)
+    sessions = Sessions(database, now)
+    token = sessions.create(ADA)
+    assert sessions.find(token)
+    with database.connect() as other:
+        other.exec_driver_sql("BEGIN IMMEDIATE")
+        now.now += timedelta(minutes=2)
+        asked = threading.Thread(target=sessions.find, args=(token,))
+        asked.start()
+        asked.join(timeout=3)
+        assert not asked.is_alive(), "the request waits for the writer"
+        other.rollback()
+    database.dispose()
 
 
 def test_a_link_works_once_and_not_for_long(any_database: Engine, now: Now) -> None:

@@ -191,6 +191,73 @@ def test_regenerate_and_clear(served: Served, open_page: OpenPage, frontend: str
     assert again.messages() == []
 
 
+def test_the_side_panels_settings_reach_the_run_and_come_back_with_it(served: Served, open_page: OpenPage, frontend: str) -> None:
+    page = open_page(f"settings-{frontend}")
+    chat = driver(frontend).open(page, served.url, "new")
+    chat.open_settings()
+    chat.set_field("System prompt", "Be brief.")
+    chat.set_field("Maximum answer length", 5)
+    chat.set_field("Seed", 7)
+    chat.send(f"count to 50 for {frontend}")
+    chat.wait_until_done()
+    assert "cut at the maximum length" in chat.stats()
+    run = stored_run(served, f"count to 50 for {frontend}")
+    assert (run.values["system"], run.values["max_tokens"], run.seed) == ("Be brief.", 5, 7)
+    page.reload()
+    chat = driver(frontend)(page).ready()
+    chat.open_settings()
+    poll(page, lambda: chat.field("System prompt") == "Be brief.")
+    assert float(chat.field("Maximum answer length")) == 5
+
+
+def test_by_keyboard_alone(served: Served, open_page: OpenPage, frontend: str) -> None:
+    page = open_page(f"keys-{frontend}")
+    chat = driver(frontend).open(page, served.url, "new")
+    for _ in range(40):
+        if chat.composer.evaluate("element => element === document.activeElement"):
+            break
+        page.keyboard.press("Tab")
+    page.keyboard.type("count to 90")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("please")
+    assert chat.draft() == "count to 90\nplease"
+    page.keyboard.press("Enter")
+    poll(page, lambda: len(chat.last_answer()) > 5)
+    page.keyboard.press("Escape")
+    chat.wait_until_done()
+    assert "Stopped" in chat.stats()
+    assert stored_run(served, "count to 90\nplease").reason == "cancelled"
+
+
+def test_back_leads_to_the_conversation_before(served: Served, open_page: OpenPage, frontend: str) -> None:
+    page = open_page(f"back-{frontend}")
+    chat = driver(frontend).open(page, served.url, "new")
+    chat.send("first conversation")
+    chat.wait_until_done()
+    chat.new_chat()
+    chat.send("second conversation")
+    chat.wait_until_done()
+    chat.open_conversation("first conversation")
+    poll(page, lambda: [text.strip() for text in chat.messages()] == ["first conversation"])
+    page.go_back()
+    poll(page, lambda: [text.strip() for text in chat.messages()] == ["second conversation"])
+    assert len(chat.conversations()) == 2
+
+
+def test_a_message_that_is_refused_stays_in_the_composer(served: Served, open_page: OpenPage, frontend: str) -> None:
+    page = open_page(f"refused-{frontend}")
+    chat = driver(frontend).open(page, served.url, "new")
+    long = "word " * 20_001
+    chat.composer.fill(long)
+    chat.composer.press("Enter")
+    poll(page, lambda: chat.error())
+    assert "characters long and may have 100,000" in chat.error()
+    assert len(chat.draft().strip()) == len(long.strip())
+    chat.composer.fill("short")
+    chat.composer.press("Enter")
+    poll(page, lambda: chat.last_answer() == "You said: short")
+
+
 def test_a_draft_is_kept_while_an_answer_streams(served: Served, open_page: OpenPage, frontend: str) -> None:
     page = open_page(f"draft-{frontend}")
     chat = driver(frontend).open(page, served.url, "new")
@@ -208,8 +275,12 @@ def test_an_answer_cannot_run_anything_or_reach_out(served: Served, open_page: O
     dialogs: list[str] = []
     page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
     chat = driver(frontend).open(page, served.url, "new")
-    chat.send("<img src=x onerror=alert(1)><script>alert(2)</script>![x](https://evil.example/x.png)[y](javascript:alert(3))")
-    chat.wait_until_done()
+    for hostile in (
+        "<img src=x onerror=alert(1)><script>alert(2)</script>![x](https://evil.example/x.png)[y](javascript:alert(3))",
+        "`a\n# ![x](https://evil.example/y.png) `",
+    ):
+        chat.send(hostile)
+        chat.wait_until_done()
     page.wait_for_timeout(300)
     assert not dialogs
     frames = [frame for frame in page.frames if frame.locator("img[onerror], a[href^='javascript']").count()]
@@ -267,15 +338,41 @@ def test_the_pages_break_no_rule_of_their_own(served: Served, open_page: OpenPag
 
 def test_signing_out_ends_what_is_open(served: Served, open_page: OpenPage, frontend: str) -> None:
     page = open_page(f"out-{frontend}")
+    ended: list[str] = []
+    page.on("websocket", lambda socket: socket.on("close", lambda _: ended.append(socket.url)))
+    page.on("requestfailed", lambda request: ended.append(request.url))
     page.goto(f"{served.url}/?ui={frontend}&c=new")
     inside(page).ready()
+    page.wait_for_timeout(200)
+    ended.clear()
     second = page.context.new_page()
     second.goto(f"{served.url}/?ui={frontend}")
     second.get_by_role("button", name="Sign out").click()
     expect(second.get_by_role("heading", name="Sign in to Portico")).to_be_visible()
+    poll(page, lambda: any("_stcore/stream" in url or "heartbeat" in url for url in ended))
     page.frames[1].evaluate("location.reload()")  # not even the frame in the first tab answers any more
     expect(page.get_by_role("heading", name="Sign in to Portico")).to_be_visible()
     expect(page.locator("#frontend")).to_have_count(0)
+
+
+def test_a_signal_ends_the_server_while_both_frontends_stream(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> None:
+    with Served(tmp_path_factory.mktemp("ends")) as ending:
+        ending.wait_ready()
+        context = browser.new_context()
+        context.add_cookies([{"name": name, "value": value, "url": ending.url} for name, value in ending.session().items()])
+        for name in FRONTENDS:
+            page = context.new_page()
+            chat = driver(name).open(page, ending.url, "new")
+            chat.send(f"count to 900, {name}")
+        poll(page, lambda: len(stored_run(ending, f"count to 900, {FRONTENDS[0]}").text) > 10)
+        started = time.monotonic()
+        ending.stop(seconds=10)
+        assert time.monotonic() - started < 5
+        for name in FRONTENDS:
+            assert not stored_run(ending, f"count to 900, {name}").live, "its end is written"
+        assert stored_run(ending, f"count to 900, {FRONTENDS[0]}").text.startswith("1 2 3")
+        assert "Traceback" not in ending.terminal
+        context.close()
 
 
 def test_the_waiting_page_turns_into_the_frontend_by_itself(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> None:

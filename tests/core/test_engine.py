@@ -100,7 +100,7 @@ def test_cancel_while_running_keeps_the_text_and_tells_the_end_once(make_engine:
     after.wait()
     assert runner.steps <= steps + 2  # the step under way, and the one of "b"
     assert sum(isinstance(event, Finished) for event in asked.events) == 1
-    assert "a" in runner.released
+    wait_until(lambda: {"a", "b"} <= set(runner.released), what="the caches to be let go of, the last one too")
 
 
 def test_cancel_while_waiting(make_engine: MakeEngine) -> None:

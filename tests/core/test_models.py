@@ -106,6 +106,12 @@ def test_a_folder_without_config_weights_or_whole_weights_says_so(copy: Path, tm
         find(copy)
 
 
+def test_a_second_copy_of_the_weights_is_not_counted(copy: Path) -> None:
+    once = find(copy).parameters
+    shutil.copy(copy / "model.safetensors", copy / "consolidated.safetensors")
+    assert find(copy).parameters == once
+
+
 def test_weights_that_do_not_fit_the_config_are_a_sentence(copy: Path) -> None:
     change(copy / "config.json", vocab_size=999)
     checked = find(copy)

@@ -11,8 +11,7 @@ def test_steps_go_on_and_each_change_is_told() -> None:
     assert (progress.steps["a"].done, progress.steps["a"].total, progress.steps["a"].unit) == (5, 10, "B")
     progress.finish("a")
     assert not progress.ready
-    progress.fail("b", "no")
-    assert progress.steps["b"].error == "no"
+    progress.begin("b")
     progress.finish("b")
     assert progress.ready
     assert told == [False] * 4 + [True]

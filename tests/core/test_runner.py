@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc
 import threading
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 
 from core.engine.runner import TransformersRunner
 from core.engine.scheduler import Scheduler, Sequence
-from core.errors import PromptTooLong
+from core.errors import PromptTooLong, UserError
 from core.models import find_model, load_model, parse_reference
 from core.types import Message, SamplingParams
 
@@ -69,6 +70,31 @@ def test_the_oldest_turns_are_dropped_first_and_the_system_prompt_stays(runner: 
     assert "<|system|>s" in text
     assert "last question" in text
     assert text.count("<|user|>") == text.count("<|assistant|>") < 7
+
+
+def test_as_many_turns_are_kept_as_fit_and_a_long_conversation_takes_few_tries(
+    runner: TransformersRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries: list[int] = []
+    render = runner._render
+
+    def counted(messages: collections.abc.Sequence[Message]) -> list[int]:
+        tries.append(len(messages))
+        return render(messages)
+
+    monkeypatch.setattr(runner, "_render", counted)
+    turns = [Message(role, f"word {index}") for index in range(300) for role in ("user", "assistant")]
+    ids = runner.encode([*turns, Message("user", "last")], room=64)
+    kept = runner._tokenizer.decode(ids).count("<|user|>")
+    assert len(tries) < 12
+    assert len(render([*turns[-2 * kept :], Message("user", "last")])) > runner.model.context - 64, "one more does not fit"
+
+
+def test_a_template_that_refuses_says_so(runner: TransformersRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    refusing = "{{ raise_exception('System role not supported') }}"
+    monkeypatch.setattr(runner._tokenizer, "chat_template", refusing)
+    with pytest.raises(UserError, match="System role not supported"):
+        runner.encode([Message("system", "x"), Message("user", "hi")], room=64)
 
 
 def test_a_message_that_alone_is_too_long_says_by_how_much(runner: TransformersRunner) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Engine
+from sqlalchemy.exc import IntegrityError
 
 from core.runs import IDLE_S, UPDATE_S, LiveRun, Runs, Stream
 from core.store import Run, Store
@@ -137,8 +138,7 @@ def test_a_long_answer_is_coalesced_whatever_its_speed(live: LiveRun, clock: Clo
 def test_text_is_written_as_it_grows_and_the_end_at_once(any_database: Engine) -> None:
     store = Store(any_database)
     runs = Runs(store)
-    store.add_run(run(), "hi")
-    live = runs.add(run())
+    live = runs.add(run(), "hi")
     live.emit(Started())
     live.emit(Delta("half an ans"))
     wait_until(lambda: stored(store).text == "half an ans", what="the text in the store")
@@ -155,10 +155,49 @@ def test_text_is_written_as_it_grows_and_the_end_at_once(any_database: Engine) -
 def test_closing_writes_what_there_is(database: Engine) -> None:
     store = Store(database)
     runs = Runs(store)
-    store.add_run(run(), "hi")
-    runs.add(run()).emit(Delta("unsaved"))
+    runs.add(run(), "hi").emit(Delta("unsaved"))
     runs.close()
     assert stored(store).text == "unsaved"
+
+
+def test_an_end_that_comes_while_another_save_is_under_way_is_written_too(database: Engine) -> None:
+    saving, go_on = threading.Event(), threading.Event()
+
+    class Slow(Store):
+        def save_run(self, run: Run) -> None:
+            saving.set()
+            go_on.wait(5)
+            super().save_run(run)
+
+    store = Slow(database)
+    runs = Runs(store)
+    live = runs.add(run(), "hi")
+    live.emit(Delta("half"))
+    assert saving.wait(5)
+    live.emit(END)
+    closing = threading.Thread(target=runs.close)
+    closing.start()
+    go_on.set()
+    closing.join(10)
+    assert stored(store).status == "finished"
+
+
+def test_a_run_that_no_process_runs_any_more_is_replayed_as_interrupted(database: Engine) -> None:
+    store = Store(database)
+    store.add_run(run(), "hi")
+    runs = Runs(store)
+    assert isinstance(list(runs.watch("r", after=0))[-1], Failed)
+    runs.close()
+
+
+def test_a_run_that_cannot_be_written_is_not_kept(database: Engine) -> None:
+    store = Store(database)
+    runs = Runs(store)
+    runs.add(run(), "hi").emit(END)
+    with pytest.raises(IntegrityError):
+        runs.add(run(), "the same id")
+    wait_until(lambda: not runs._live)
+    runs.close()
 
 
 def test_a_store_that_fails_once_loses_nothing(database: Engine, caplog: pytest.LogCaptureFixture) -> None:
@@ -173,8 +212,7 @@ def test_a_store_that_fails_once_loses_nothing(database: Engine, caplog: pytest.
 
     store = Flaky(database)
     runs = Runs(store)
-    store.add_run(run(), "hi")
-    live = runs.add(run())
+    live = runs.add(run(), "hi")
     live.emit(Delta("kept"))
     live.emit(END)
     wait_until(lambda: stored(store).status == "finished")

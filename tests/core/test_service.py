@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import Engine
 
 from core.engine import LocalEngine
-from core.errors import BadInput, NotFound, StillAnswering
-from core.service import INTERRUPTED, InferenceService
+from core.errors import BadInput, NotFound, NotTheLast, StillAnswering
+from core.runs import INTERRUPTED
+from core.service import InferenceService
 from core.store import Run, Store
 from core.tasks import chat_task
 from core.types import Delta, Failed, Finished, SamplingParams
@@ -99,6 +101,45 @@ def test_answering_again_takes_the_place_of_the_old_answer(service: InferenceSer
     assert again.values == {**second.values, "temperature": 0.1}
     assert [message.content for message in runner.prompts[-1]] == ["one", "echo: one", "two"]
     assert service.watch(ADA, second.id), "the old answer is kept"
+
+
+def test_a_page_that_missed_what_was_said_since_asks_nothing_again(service: InferenceService) -> None:
+    first = end(service, ask(service, "one"))
+    second = end(service, ask(service, "two", first.conversation_id))
+    with pytest.raises(NotTheLast):
+        service.answer_again(ADA, first.id)
+    again = end(service, service.answer_again(ADA, second.id))
+    once_more = end(service, service.answer_again(ADA, second.id))  # a tab that shows the answer before last
+    assert [one.id for one in service.conversation(ADA, first.conversation_id).runs] == [first.id, once_more.id]
+    assert again.id != once_more.id
+
+
+def test_two_tabs_that_send_at_once_start_one_run(service: InferenceService) -> None:
+    first = end(service, ask(service, "one"))
+    refused: list[Exception] = []
+    together = threading.Barrier(2)
+
+    def send() -> None:
+        together.wait()
+        try:
+            ask(service, "long", first.conversation_id)
+        except StillAnswering as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=send) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(refused) == 1
+    assert len(service.conversation(ADA, first.conversation_id).runs) == 2
+
+
+def test_characters_that_no_database_takes_are_left_out(service: InferenceService) -> None:
+    run = end(service, ask(service, "a\0b\ud800c"))
+    assert run.text == "echo: abc"
+    with pytest.raises(NotFound):
+        service.conversation(ADA, "c\0")
 
 
 def test_a_failed_run_is_answered_again_and_the_conversation_lives(service: InferenceService) -> None:

@@ -26,6 +26,13 @@ def test_flags_win_over_the_environment_and_that_over_the_file(empty_folder: Pat
     assert load_settings({}).data == Path("a")
 
 
+def test_a_list_comes_from_the_environment_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORTICO_UI", "streamlit, gradio")
+    assert load_settings({}).ui == ("streamlit", "gradio")
+    monkeypatch.setenv("PORTICO_UI", "gradio")
+    assert load_settings({}).ui == ("gradio",)
+
+
 def test_another_file_by_name(empty_folder: Path) -> None:
     (empty_folder / "other.toml").write_text('ui = ["streamlit"]')
     assert load_settings({}, Path("other.toml")).ui == ("streamlit",)

@@ -20,7 +20,7 @@ def test_defaults_fill_in_what_was_not_given() -> None:
     assert values["system"] == ""
 
 
-@pytest.mark.parametrize("value", [-1, 11, math.nan, math.inf, "many", [], {}])
+@pytest.mark.parametrize("value", [-1, 11, math.nan, math.inf, 10**400, "many", [], {}])
 def test_a_number_out_of_bounds_is_a_sentence_at_its_field(value: object) -> None:
     with pytest.raises(BadInput, match=r"^Size must be .*\.$") as caught:
         NUMBER.clean(value)  # type: ignore[arg-type]

@@ -44,11 +44,11 @@ class Site:
             return Response("<p>" * 1000, media_type="text/html")
 
         routes = [
-            Route("/unknown-12345678.js", page),
+            Route("/assets/unknown-12345678.js", page),
             Route(HASHED, script),
             Route("/page.js", script),
             Route("/small", small),
-            Route("/a-12345678.js", missing),
+            Route("/assets/a-12345678.js", missing),
         ]
         self.app = Compression(Starlette(routes=[*routes, Route("/events", events)]))
 
@@ -85,7 +85,7 @@ async def test_another_name_is_compressed_each_time_and_may_change(site: Site, c
 
 async def test_small_bodies_errors_and_old_clients_are_left_alone(client: httpx.AsyncClient) -> None:
     assert "content-encoding" not in (await client.get("/small")).headers
-    missing = await client.get("/a-12345678.js")
+    missing = await client.get("/assets/a-12345678.js")
     assert missing.status_code == 404
     assert "immutable" not in missing.headers.get("cache-control", "")
     plain = await client.get(HASHED, headers={"accept-encoding": "identity"})
@@ -93,9 +93,29 @@ async def test_small_bodies_errors_and_old_clients_are_left_alone(client: httpx.
     assert plain.text == SCRIPT
 
 
+async def test_first_visitors_who_come_at_once_have_it_made_once(site: Site, client: httpx.AsyncClient) -> None:
+    answers = await asyncio.gather(*(client.get(HASHED) for _ in range(30)))
+    assert all(answer.text == SCRIPT for answer in answers)
+    assert site.served == 1
+    assert site.app._kept_bytes == int(answers[0].headers["content-length"])
+
+
+@pytest.mark.parametrize("personal", [{"set-cookie": "a=1"}, {"vary": "Cookie"}, {"cache-control": "private"}])
+async def test_what_is_personal_is_never_kept(personal: dict[str, str]) -> None:
+    async def own(request: Request) -> Response:
+        return Response(request.headers["x-name"] * 1000, media_type="text/css", headers=personal)
+
+    app = Compression(Starlette(routes=[Route("/assets/own-12345678.css", own)]))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://portico.test") as client:
+        for name in ("ada", "bob"):
+            answer = await client.get("/assets/own-12345678.css", headers={"x-name": name})
+            assert answer.text.startswith(name)
+            assert "immutable" not in answer.headers.get("cache-control", "")
+
+
 async def test_a_page_under_a_hashed_name_is_not_kept(site: Site, client: httpx.AsyncClient) -> None:
     for _ in range(2):
-        assert "cache-control" not in (await client.get("/unknown-12345678.js")).headers
+        assert "cache-control" not in (await client.get("/assets/unknown-12345678.js")).headers
     assert site.served == 2
 
 

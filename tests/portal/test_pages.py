@@ -60,7 +60,7 @@ async def test_ready_tells_strangers_yes_or_no_and_users_how_far(client: httpx.A
     assert (stranger.status_code, stranger.json()) == (503, {"ready": False})
     user = (await client.get("/readyz", headers={"x-test-user": "Ada"})).json()
     assert user["steps"][0] == {
-        "name": "weights", "title": "Load the model", "state": "running", "done": 3, "total": 10, "unit": "", "error": "",
+        "name": "weights", "title": "Load the model", "state": "running", "done": 3, "total": 10, "unit": "",
     }  # fmt: skip
     for name in progress.steps:
         progress.finish(name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from ui_streamlit.answer import blocks, markdown, plain
@@ -72,3 +74,18 @@ def test_images_become_links_money_stays_money_and_formulas_and_code_stay_as_the
 def test_a_label_shows_its_text_as_it_is() -> None:
     assert plain("**b** :red[x]") == "\\*\\*b\\*\\* \\:red\\[x\\]"
     assert plain("Zwölf, bitte") == "Zwölf\\, bitte"
+
+
+def test_what_might_be_an_image_to_another_parser_is_parted_in_code_too() -> None:
+    hostile = "`a\n# ![x](https://evil.example/x.png) `"
+    assert "![" not in markdown(hostile)
+    assert "![" not in markdown("- a\n\n  ```\n\n![x](https://evil.example/x.png)\n")
+    assert markdown("```\nvec![1]\n```") == "```\nvec![1]\n```"
+
+
+def test_a_hostile_answer_costs_little_time() -> None:
+    """Twelve times a second, with the lock of the whole process held: a pattern must not take the square of the length."""
+    for opening in ("\\[", "\\(", "$$", "`", "$", "```"):
+        started = time.process_time()
+        markdown(opening * 8000 + "x")
+        assert time.process_time() - started < 1.5, opening
