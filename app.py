@@ -133,6 +133,11 @@ class Portico:
         self.progress.begin("weights")
         runner = models.load_model(checked, self._importing, lambda done, total: self.progress.report("weights", done, total))
         self.progress.finish("weights")
+        info = runner.model
+        log.info(
+            "%s: %.1f million parameters in %s on %s, %d tokens of context",
+            info.name, info.parameters / 1e6, info.dtype, info.device, info.context,
+        )  # fmt: skip
         return runner, models.sampling_defaults(checked.folder)
 
 

@@ -34,7 +34,7 @@ class Page:
 
     def __init__(self, context: Context) -> None:
         self._service, self._user_of = context.service, context.user_of
-        self._task = next(task for task in context.service.tasks.values() if task.output is Kind.TEXT_STREAM)
+        self._task = next(iter(context.service.tasks.values()))
         self._chat = next(field for field in self._task.inputs if field.kind is Kind.CHAT)
         self._settings = [field for field in self._task.fields if field is not self._chat]
         self._views: OrderedDict[str, str] = OrderedDict()  # what each page shows now, by Gradio's session hash
