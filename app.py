@@ -104,7 +104,7 @@ class Portico:
         context = Context(service, user_of, f"/{slot.frontend.name}")
         mounted = await asyncio.to_thread(slot.frontend.mount, context)
         await stack.enter_async_context(mounted.lifespan)
-        slot.app = mounted.app
+        slot.open(mounted.app)
         self.progress.finish(slot.frontend.name)
 
     def _load_service(self) -> InferenceService:
@@ -250,7 +250,10 @@ def _print_version(wanted: bool) -> None:
 
 @cli.callback()
 def main(version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True)] = False) -> None:
-    """Portico puts a Transformers model behind a real sign-in, with interchangeable frontends."""
+    """Portico puts a Transformers model behind a real sign-in, with interchangeable frontends.
+
+    Without a command it serves: `app.py --model X` is `app.py serve --model X`; `app.py serve --help` lists the flags.
+    """
 
 
 def _help(setting: str) -> str:
@@ -349,6 +352,7 @@ def run_server(settings: Settings, listening: socket.socket, runner: Runner | No
         server.run(sockets=[listening])
     if fatal:
         fail(fatal[0], code=1)
+    print_line("Portico stopped.")
 
 
 def address(settings: Settings) -> str:

@@ -128,10 +128,7 @@ class Guard:
             return PlainTextResponse("This request came from another site, so it was refused.", 403)
         if session or self._is_public(scope["path"]):
             return None
-        if not websocket and scope["method"] == "GET" and b"text/html" in _header(headers, b"accept"):
-            target = scope["path"] + ("?" + scope["query_string"].decode("latin-1") if scope["query_string"] else "")
-            return RedirectResponse("/auth/sign-in?next=" + quote(target, safe=""), 303)
-        return JSONResponse({"error": "Sign in first, at /auth/sign-in."}, 401)
+        return _sign_in_first(scope)
 
     def _same_origin(self, headers: Headers, host: str, websocket: bool) -> bool:
         if not websocket and _header(headers, b"sec-fetch-site") == b"same-origin":
@@ -184,8 +181,13 @@ class Guard:
         connection = _Connection(loop, task)
         self._open.setdefault(session.id, set()).add(connection)
         timeout = loop.call_later(self._sessions.ends_in(session), connection.revoke)
+
+        async def watched(message: Message) -> None:
+            connection.answered |= message["type"] == "http.response.start"
+            await send(message)
+
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, watched)
         except asyncio.CancelledError:
             if not connection.revoked:
                 raise
@@ -193,6 +195,8 @@ class Guard:
             # A websocket is told why. A stream of events is left unterminated: its reader then knows that it was cut.
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": SIGNED_OUT})
+            elif not connection.answered:
+                await _sign_in_first(scope)(scope, receive, send)
         finally:
             timeout.cancel()
             held = self._open[session.id]
@@ -212,11 +216,20 @@ class _Connection:
     loop: asyncio.AbstractEventLoop
     task: asyncio.Task[Any]
     revoked: bool = False
+    answered: bool = False
 
     def revoke(self) -> None:
         if self.task is not _current_task():  # the request that signs out still has its answer to give
             self.revoked = True
             self.loop.call_soon_threadsafe(self.task.cancel)
+
+
+def _sign_in_first(scope: Scope) -> Response:
+    """For a page the way to sign in and back, for anything else a 401."""
+    if scope["type"] == "http" and scope["method"] == "GET" and b"text/html" in _header(scope["headers"], b"accept"):
+        target = scope["path"] + ("?" + scope["query_string"].decode("latin-1") if scope["query_string"] else "")
+        return RedirectResponse("/auth/sign-in?next=" + quote(target, safe=""), 303)
+    return JSONResponse({"error": "Sign in first, at /auth/sign-in."}, 401)
 
 
 def _current_task() -> asyncio.Task[Any] | None:

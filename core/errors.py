@@ -68,6 +68,15 @@ class NotTheLast(UserError):
         super().__init__("More was said since this answer. Reload the page to see it; only the last question can be asked again.")
 
 
+class Interrupted(UserError):
+    """The server stopped before a run had ended."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The server stopped while this answer was written. What there was of it is kept; try again for a whole one."
+        )
+
+
 class SettingsError(UserError):
     """A missing or contradictory setting; stops `serve` with one sentence."""
 
@@ -93,7 +102,7 @@ class ModelTooLarge(ModelError):
 
     def __init__(self, ref: str, needs: int, budget: int) -> None:
         super().__init__(
-            f"{ref!r} needs about {needs / 1e9:.1f} GB and the memory limit is {budget / 1e9:.1f} GB. "
+            f"{ref!r} needs about {needs / 1e9:.1f} GB and the memory limit is {budget / 1e9:.3g} GB. "
             "Choose a smaller model, or raise --memory if this machine has more."
         )
         self.ref, self.needs, self.budget = ref, needs, budget

@@ -85,16 +85,21 @@ def find_model(reference: Reference, budget: int, importing: threading.Lock, rep
     folder = reference.folder or _download(reference, SMALL_FILES, lambda done, total: None)
     config = _read_json(folder / "config.json")
     if config is None:
-        raise ModelNotFound(reference.name, "it has no config.json that can be read, so it is no Transformers model.")
+        where = str(reference.folder or reference.name)
+        raise ModelNotFound(where, "it has no config.json. Give --model a folder that save_pretrained() wrote, or a hub id.")
+    # What files and headers tell comes first: it takes no large import, so a wrong model is refused within a second or two.
+    _check_template(reference, folder)
+    known = list(folder.glob(WEIGHTS))
+    parameters = _hub_parameters(reference) if reference.hub_id and not known else _local_parameters(reference, folder)
+    if memory_needed(parameters, 2) > budget:
+        raise ModelTooLarge(reference.name, memory_needed(parameters, 2), budget)
     with importing:
         import torch  # noqa: F401
 
-        _check_chat(reference, folder, config)
+        _check_type(reference, config)
     if reference.hub_id:
-        if not list(folder.glob(WEIGHTS)):
-            _fitting_dtype(reference, _hub_parameters(reference), budget)
         folder = _download(reference, [*SMALL_FILES, WEIGHTS], report)  # also completes one that was cut off
-    parameters = _local_parameters(reference, folder)
+        parameters = _local_parameters(reference, folder)
     dtype = _fitting_dtype(reference, parameters, budget)
     return Checked(reference, folder, config, parameters, dtype)
 
@@ -215,7 +220,14 @@ def _no_safetensors(reference: Reference) -> ModelError:
     )
 
 
-def _check_chat(reference: Reference, folder: Path, config: dict[str, Any]) -> None:
+def _check_template(reference: Reference, folder: Path) -> None:
+    templates = (folder / "chat_template.jinja", folder / "chat_template.json")
+    tokenizer = _read_json(folder / "tokenizer_config.json") or {}
+    if not any(file.is_file() for file in templates) and not tokenizer.get("chat_template"):
+        raise NotAChatModel(reference.name, "its tokenizer has no chat template.")
+
+
+def _check_type(reference: Reference, config: dict[str, Any]) -> None:
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     kind, architectures = config.get("model_type"), config.get("architectures") or []
@@ -227,11 +239,6 @@ def _check_chat(reference: Reference, folder: Path, config: dict[str, Any]) -> N
         name.endswith(("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")) for name in architectures
     ):
         raise NotAChatModel(reference.name, f"it is a {architectures[0]}.")
-    templates = (folder / "chat_template.jinja", folder / "chat_template.json")
-    if not any(file.is_file() for file in templates) and not (_read_json(folder / "tokenizer_config.json") or {}).get(
-        "chat_template"
-    ):
-        raise NotAChatModel(reference.name, "its tokenizer has no chat template.")
 
 
 def _fitting_dtype(reference: Reference, parameters: int, budget: int) -> str:

@@ -10,13 +10,12 @@ from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
 
-from core.errors import NotFound, log
+from core.errors import Interrupted, NotFound, log
 from core.store import Run, Store, now
 from core.types import Delta, Event, Failed, Finished, Started, Usage
 
 UPDATE_S = 1 / 12  # token by token, a page falls seconds behind a fast model (docs/measurements: 4.3 s at 200 tok/s)
 IDLE_S = 0.1  # how long a consumer waits for its turn to notice a stop
-INTERRUPTED = "The server stopped while this answer was written. What there was of it is kept; try again for a whole one."
 SAVE_S = 0.5  # how much of an answer a crash may cost
 
 
@@ -251,6 +250,14 @@ class Runs:
         """The run's events from character `after` of its text on; an ended run gives its text and its end."""
         return Stream(self._find_live(run_id) or _replay(self.find(run_id)), after)
 
+    def wait(self, seconds: float) -> None:
+        """Wait until every run has ended, but no longer than that."""
+        deadline = time.monotonic() + seconds
+        with self._lock:
+            live_runs = tuple(self._live.values())
+        for live in live_runs:
+            live.done.wait(max(0.0, deadline - time.monotonic()))
+
     def close(self) -> None:
         """Write what is not yet written."""
         self._closing = True
@@ -292,7 +299,7 @@ def _replay(run: Run) -> LiveRun:
     live = LiveRun(replace(run, status="running"))
     live.emit(Delta(run.text))
     if run.status == "failed" or run.live:  # one that no process is running any more
-        live.emit(Failed(run.error or INTERRUPTED))
+        live.emit(Failed(run.error or Interrupted().message))
     else:
         live.emit(Finished(run.usage or Usage(), run.reason or "stop"))
     return live

@@ -10,14 +10,15 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 
 from core.engine import Engine, Request
-from core.errors import BadInput, NotFound, NotTheLast, StillAnswering
-from core.runs import INTERRUPTED, Runs, Stream
+from core.errors import BadInput, Interrupted, NotFound, NotTheLast, StillAnswering
+from core.runs import Runs, Stream
 from core.store import Conversation, Run, Store
 from core.tasks import Task, Values, sampling_params
 from core.tasks.chat import MAX_SEED
 from core.types import Kind, ModelInfo, User
 
 TITLE_LENGTH = 60
+DRAIN_S = 1.0  # beside the three seconds that the web server gives open streams; platforms send SIGKILL soon after
 
 
 class InferenceService:
@@ -30,7 +31,7 @@ class InferenceService:
         self._store, self._engine, self._runs = store, engine, Runs(store)
         self.tasks = {task.name: task for task in tasks}
         self._locks: dict[str, threading.Lock] = {}
-        store.fail_unfinished(INTERRUPTED)
+        store.fail_unfinished(Interrupted().message)
 
     @property
     def model(self) -> ModelInfo:
@@ -93,7 +94,8 @@ class InferenceService:
             self._store.delete_conversation(conversation_id)
 
     def close(self) -> None:
-        """Stop every run, write what there is, let go of the model."""
+        """Give the runs a moment to end well, stop those that do not, write what there is, let go of the model."""
+        self._runs.wait(DRAIN_S)
         self._engine.close()
         self._runs.close()
 

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import ByteSize, Field, ValidationError, field_validator, model_validator
+from pydantic import ByteSize, Field, TypeAdapter, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from core.errors import SettingsError
@@ -49,6 +49,14 @@ class Settings(BaseSettings):
     def _split(cls, value: Any) -> Any:
         """PORTICO_UI=gradio,streamlit"""
         return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
+
+    @field_validator("memory", mode="before")
+    @classmethod
+    def _size(cls, value: Any) -> Any:
+        try:
+            return TypeAdapter(ByteSize).validate_python(value) if value is not None else None
+        except ValidationError:
+            raise ValueError("this is no size; use one like 4GB or 800MB") from None
 
     @model_validator(mode="after")
     def _check(self) -> Self:

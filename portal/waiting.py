@@ -13,6 +13,8 @@ from core.progress import Progress
 if TYPE_CHECKING:
     from core.frontend import ASGIApp, Frontend
 
+HOLD_S = 120
+
 log = logging.getLogger("portico")
 
 
@@ -22,14 +24,24 @@ class Slot:
     def __init__(self, frontend: Frontend, progress: Progress) -> None:
         self.frontend, self._progress = frontend, progress
         self.app: ASGIApp | None = None
+        self._open = asyncio.Event()
+
+    def open(self, app: ASGIApp) -> None:
+        """The frontend is up."""
+        self.app = app
+        self._open.set()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         from portal.pages import waiting_page  # late, so that the port need not wait for templates
 
         if self.app is not None:
             await self.app(scope, receive, send)
-        elif scope["type"] == "http":
+        elif scope["type"] == "http" and any(name == b"accept" and b"text/html" in value for name, value in scope["headers"]):
             await waiting_page(self._progress, self.frontend.title)(scope, receive, send)
+        elif scope["type"] == "http":  # a page from before a restart, which asks whether its frontend is back: it is, soon
+            async with asyncio.timeout(HOLD_S):
+                await self._open.wait()
+            await self(scope, receive, send)
         else:
             await send({"type": "websocket.close", "code": 1013})  # try again later
 

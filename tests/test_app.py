@@ -59,7 +59,7 @@ def test_a_taken_port_says_so() -> None:
 
 @pytest.mark.parametrize(
     ("flags", "says"),
-    [(["--model", "./nowhere"], "there is no such folder"), (["--memory", "1MB"], "the memory limit is 0.0 GB")],
+    [(["--model", "./nowhere"], "there is no such folder"), (["--memory", "1MB"], "the memory limit is 0.001 GB")],
 )
 def test_a_model_that_cannot_be_served_stops_the_process_with_one_sentence(
     tmp_path: Path, chat_model: Path, flags: list[str], says: str

@@ -6,7 +6,7 @@
   const log = () => $("#chat .bubble-wrap");
   const here = () => new URLSearchParams(location.search).get("c");
   const draftKey = (conversation) => `portico-draft-${conversation || "new"}`;
-  let shown = null, state = "", submitted = "", following = true, arrived = true;
+  let shown = null, state = "", submitted = "", following = true, arrived = true, asking = false;
 
   document.querySelector("meta[name=viewport]").content = "width=device-width, initial-scale=1, viewport-fit=cover, interactive-widget=resizes-content";
 
@@ -127,6 +127,7 @@
     if (button.matches("#composer .submit-button")) submitted = box().value;
     if (button.matches("#panel-toggle")) setPanel(!panelOpen());
     else if (!wide.matches && button.matches("#new-chat, #delete")) setPanel(false);
+    else if (button.matches("#clear")) asking = true;
     if (button.matches("#chat .option") && button.textContent === "Copy") {
       event.stopImmediatePropagation();
       copy(button);
@@ -164,6 +165,11 @@
     const examples = $("#chat .examples[role=list]"); // a list of buttons is none to a screen reader
     if (examples) examples.role = "group", examples.ariaLabel = "Examples";
     if (box() && !box().ariaLabel) box().ariaLabel = box().placeholder; // its label holds the button, too
+    if (asking && $("#delete")?.checkVisibility()) { // the question may be drawn below what is seen of the panel
+      asking = false;
+      $("#confirm").scrollIntoView({ block: "nearest" });
+      $("#delete").focus({ preventScroll: true });
+    }
     name("#chat .scroll-down-button-container button", "Jump to latest");
     joinCode();
     follow();

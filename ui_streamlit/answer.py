@@ -14,7 +14,7 @@ SPECIAL = re.compile(
     r"(?P<code>^ {0,3}(?P<fence>```+|~~~+).*?(?:^ {0,3}(?P=fence)|\Z)|(?<!`)(?P<ticks>`+)(?!`).{1,2000}?(?<!`)(?P=ticks)(?!`))"
     r"|\\\[(?P<block>.{1,2000}?)\\\]|\\\((?P<inline>.{1,2000}?)\\\)"
     r"|(?P<math>\$\$.{1,2000}?\$\$|\$(?=\S)[^$\n]+?(?<=\S)\$(?!\d))"
-    r"|(?P<escaped>\\.)|(?P<dollar>\$)|(?P<image>!\[)",
+    r"|(?P<escaped>\\.)|(?P<dollar>\$)|(?P<image>!\[)|(?P<directive>:(?=[\w+/-]+[:\[]))|(?P<line>(?<=\S)\n(?=\S))",
     re.DOTALL | re.MULTILINE,
 )
 IMAGE_END = re.compile(r"\]\s*[(\[]")
@@ -78,6 +78,10 @@ def markdown(text: str) -> str:
             # What is code here may be none to the browser's parser. Where it could then be an image, a joiner parts it, which
             # page.js takes out again; elsewhere it stays as it is, for who copies it.
             return code.replace("![", f"!{JOINER}[") if IMAGE_END.search(code) else code
+        if match["directive"]:  # :smile:, :red[...] and the like are Streamlit's own, not the model's
+            return f":{JOINER}"
+        if match["line"]:  # a new line is one in a chat
+            return "  \n"
         return "\\$" if match["dollar"] else "[" if match["image"] else match[0]
 
     return SPECIAL.sub(mend, text)

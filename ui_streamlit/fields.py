@@ -42,9 +42,10 @@ def draw(field: Field) -> Value:
         case Kind.NUMBER if _slides(field):
             value = st.slider(**common, **_bounds(field))
         case Kind.NUMBER if field.optional:
-            value = st.number_input(**common, **_bounds(field), value=None, placeholder="Empty")
+            value = st.number_input(**common, step=_number(field, field.step), value=None, placeholder="Empty")
         case Kind.NUMBER:
-            value = st.number_input(**common, **_bounds(field))
+            # Without bounds: Streamlit would keep a number beyond them on the screen and give the page the one before.
+            value = st.number_input(**common, step=_number(field, field.step))
         case Kind.CHOICE:
             value = st.selectbox(**common, options=field.choices)
         case Kind.FLAG:

@@ -14,11 +14,30 @@ if (!window.portico) {
         if (walk.currentNode.data.includes("\u2060")) walk.currentNode.data = walk.currentNode.data.replaceAll("\u2060", "");
       }
     });
+    keepDraft();
     const now = document.querySelector(".st-key-stop") !== null;
     if (now === answering) return;
     answering = now;
-    status.textContent = now ? "Answering" : "Answer complete";
+    const [last] = [...document.querySelectorAll('[class*="st-key-answer-"]')].slice(-1);
+    const how = !last ? "" : last.querySelector("[role=alert]") ? "The answer failed" : last.innerText.includes("Stopped ·") ? "Stopped" : "Answer complete";
+    status.textContent = now ? "Answering" : how;
   }).observe(document.body, { childList: true, subtree: true });
+
+  // What was typed and not sent outlives a reload, for each conversation.
+  let drafted = null;
+  const key = () => `portico-draft-streamlit-${new URLSearchParams(location.search).get("c") ?? "new"}`;
+  function keepDraft() {
+    const area = document.querySelector("[data-testid=stChatInputTextArea]");
+    if (!area || area.disabled) return;
+    if (drafted === null && !area.value && sessionStorage.getItem(key())) {
+      // React takes a value only by the element's own setter
+      Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set.call(area, sessionStorage.getItem(key()));
+      area.dispatchEvent(new Event("input", { bubbles: true }));
+    }
+    drafted = area.value;
+    drafted ? sessionStorage.setItem(key(), drafted) : sessionStorage.removeItem(key());
+  }
+  document.addEventListener("input", keepDraft, true);
 
   const copy = async (text) => {
     if (navigator.clipboard) return navigator.clipboard.writeText(text);

@@ -25,6 +25,7 @@ LOGO = f':root{{--logo:url("data:image/svg+xml,{quote(brand.logo())}")}}'
 STYLE = f"<style>{brand.css_variables()}{LOGO}{(HERE / 'style.css').read_text()}</style>"
 SCRIPT = f"<script>{(HERE / 'page.js').read_text()}</script>"
 NEW = "new"
+KEPT = "kept"  # in the session state: how often a conversation was kept after all
 COMPOSER, NOTICE, OPENED, THREAD = "composer", "notice", "opened", "thread"  # in the session state
 
 
@@ -142,9 +143,13 @@ class Page:
         st.subheader("Settings", anchor=False)
         for field in self.settings:
             fields.draw(field)
-        with st.popover("Clear", key="clear", icon=":material/delete:", width="stretch", disabled=not self.conversation.id):
-            st.write("Delete this conversation and all its answers?")
-            st.button("Delete conversation", key="clear-confirmed", type="primary", on_click=self.clear, width="stretch")
+        # By another key it is another popover, and that one is closed: Streamlit has no other way to close one.
+        key = f"clear-{self.conversation.id}-{st.session_state.setdefault(KEPT, 0)}"
+        with st.popover("Clear", key=key, icon=":material/delete:", width="stretch", disabled=not self.conversation.id):
+            st.write("Delete this conversation with all its answers?")
+            with st.container(horizontal=True):
+                st.button("Delete", key="clear-confirmed", type="primary", on_click=self.clear)
+                st.button("Keep", key="clear-not", on_click=self.keep)
 
     def composer(self) -> None:
         # All three are in Streamlit's bottom container. The notice has its place there even when it is empty, so that the
@@ -233,6 +238,9 @@ class Page:
     @told
     def stop(self, run_id: str) -> None:
         self.service.cancel(self.user, run_id)
+
+    def keep(self) -> None:
+        st.session_state[KEPT] += 1
 
     @told
     def clear(self) -> None:

@@ -30,4 +30,4 @@ class Engine(Protocol):
         """End it with `Finished(reason="cancelled")` before the next token; unknown or ended ids are ignored."""
 
     def close(self) -> None:
-        """Cancel everything and let go of the model. Returns within a second or so."""
+        """End everything with `Failed`, as interrupted, and let go of the model. Returns within a second or so."""

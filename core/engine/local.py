@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from core.engine.base import Request
 from core.engine.runner import Decode, Runner
 from core.engine.scheduler import Scheduler, Sequence
-from core.errors import UserError, screen_message
+from core.errors import Interrupted, UserError, screen_message
 from core.types import Delta, Emit, Failed, Finished, FinishReason, Queued, Started, Usage
 
 
@@ -67,9 +67,8 @@ class LocalEngine:
     def close(self) -> None:
         with self._wake:
             self._closed = True
-            for request_id in list(self._jobs):
-                if sequence := self._scheduler.cancel(request_id):
-                    self._finish(sequence, "cancelled")
+            for job in list(self._jobs.values()):
+                self._fail(job.sequence, Interrupted())
             self._wake.notify()
         self._thread.join(timeout=1)
 

@@ -39,6 +39,11 @@ async def tell(scope: Any, receive: Any, send: Any) -> None:
         await asyncio.Event().wait()
 
 
+async def think(scope: Any, receive: Any, send: Any) -> None:
+    """Never begins to answer."""
+    await asyncio.Event().wait()
+
+
 @pytest.fixture
 def sessions(database: Engine) -> Sessions:
     return Sessions(database)
@@ -256,6 +261,19 @@ async def test_a_revoked_session_ends_its_open_websocket(guard: Guard, sessions:
     await asyncio.to_thread(sessions.revoke, session.id)
     sent = await asyncio.wait_for(task, 5)
     assert sent[-1] == {"type": "websocket.close", "code": SIGNED_OUT}
+
+
+async def test_a_revoked_session_gets_a_refusal_where_nothing_was_answered_yet(sessions: Sessions) -> None:
+    token = sessions.create(ADA)
+    guard = Guard(think, sessions, Cookie(7860), [HOST])
+    transport = httpx.ASGITransport(guard)
+    async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}", headers=cookie(token)) as client:
+        asked = asyncio.create_task(client.get("/x"))
+        await until(lambda: guard._open)
+        session = sessions.find(token)
+        assert session is not None
+        sessions.revoke(session.id)
+        assert (await asyncio.wait_for(asked, 5)).status_code == 401
 
 
 async def test_the_absolute_timeout_ends_an_open_websocket(database: Engine) -> None:

@@ -258,6 +258,37 @@ def test_a_message_that_is_refused_stays_in_the_composer(served: Served, open_pa
     poll(page, lambda: chat.last_answer() == "You said: short")
 
 
+def test_a_draft_outlives_a_reload(served: Served, open_page: OpenPage, frontend: str) -> None:
+    page = open_page(f"reload-{frontend}")
+    chat = driver(frontend).open(page, served.url, "new")
+    chat.composer.press_sequentially("half a thought")
+    page.reload()
+    chat = driver(frontend)(page).ready()
+    poll(page, lambda: chat.draft() == "half a thought")
+    chat.composer.press("Enter")
+    poll(page, lambda: chat.last_answer() == "You said: half a thought")
+    page.reload()
+    chat = driver(frontend)(page).ready()
+    page.wait_for_timeout(300)
+    assert chat.draft() == "", "what was sent is no draft any more"
+
+
+@pytest.mark.parametrize(("label", "value"), [("Maximum answer length", 0), ("Maximum answer length", 999999), ("Seed", -5)])
+def test_a_setting_out_of_bounds_is_told_and_nothing_is_sent(
+    served: Served, open_page: OpenPage, frontend: str, label: str, value: int
+) -> None:
+    page = open_page(f"bounds-{frontend}-{label}-{value}")
+    chat = driver(frontend).open(page, served.url, "new")
+    chat.open_settings()
+    chat.set_field(label, value)
+    chat.composer.fill("hello")
+    chat.composer.press("Enter")
+    poll(page, lambda: chat.error())
+    assert f"{label} must be between" in chat.error()
+    assert chat.draft() == "hello"
+    assert chat.messages() == []
+
+
 def test_a_draft_is_kept_while_an_answer_streams(served: Served, open_page: OpenPage, frontend: str) -> None:
     page = open_page(f"draft-{frontend}")
     chat = driver(frontend).open(page, served.url, "new")
@@ -339,7 +370,7 @@ def test_the_pages_break_no_rule_of_their_own(served: Served, open_page: OpenPag
 def test_signing_out_ends_what_is_open(served: Served, open_page: OpenPage, frontend: str) -> None:
     page = open_page(f"out-{frontend}")
     ended: list[str] = []
-    page.on("websocket", lambda socket: socket.on("close", lambda _: ended.append(socket.url)))
+    page.on("websocket", lambda socket: socket.on("close", lambda closed: ended.append(closed.url)))
     page.on("requestfailed", lambda request: ended.append(request.url))
     page.goto(f"{served.url}/?ui={frontend}&c=new")
     inside(page).ready()
@@ -350,8 +381,7 @@ def test_signing_out_ends_what_is_open(served: Served, open_page: OpenPage, fron
     second.get_by_role("button", name="Sign out").click()
     expect(second.get_by_role("heading", name="Sign in to Portico")).to_be_visible()
     poll(page, lambda: any("_stcore/stream" in url or "heartbeat" in url for url in ended))
-    page.frames[1].evaluate("location.reload()")  # not even the frame in the first tab answers any more
-    expect(page.get_by_role("heading", name="Sign in to Portico")).to_be_visible()
+    expect(page.get_by_role("heading", name="Sign in to Portico")).to_be_visible()  # the first tab leads there by itself
     expect(page.locator("#frontend")).to_have_count(0)
 
 
@@ -370,7 +400,9 @@ def test_a_signal_ends_the_server_while_both_frontends_stream(browser: Browser, 
         assert time.monotonic() - started < 5
         for name in FRONTENDS:
             assert not stored_run(ending, f"count to 900, {name}").live, "its end is written"
-        assert stored_run(ending, f"count to 900, {FRONTENDS[0]}").text.startswith("1 2 3")
+        run = stored_run(ending, f"count to 900, {FRONTENDS[0]}")
+        assert run.text.startswith("1 2 3")
+        assert "The server stopped" in (run.error or ""), "nobody pressed Stop"
         assert "Traceback" not in ending.terminal
         context.close()
 

@@ -7,8 +7,7 @@ import pytest
 from sqlalchemy import Engine
 
 from core.engine import LocalEngine
-from core.errors import BadInput, NotFound, NotTheLast, StillAnswering
-from core.runs import INTERRUPTED
+from core.errors import BadInput, Interrupted, NotFound, NotTheLast, StillAnswering
 from core.service import InferenceService
 from core.store import Run, Store
 from core.tasks import chat_task
@@ -200,7 +199,7 @@ def test_after_a_crash_a_run_says_so_and_keeps_its_text(database: Engine, runner
     store.add_run(Run("r", "c", "ada", "chat", "m", {"message": "hi"}, status="running", text="half"), "hi")
     service = InferenceService(store, LocalEngine(runner), [chat_task(SamplingParams(), 4096)])
     run = service.conversation(ADA, "c").runs[0]
-    assert (run.status, run.error, run.text) == ("failed", INTERRUPTED, "half")
+    assert (run.status, run.error, run.text) == ("failed", Interrupted().message, "half")
     service.close()
 
 

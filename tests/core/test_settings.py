@@ -43,7 +43,7 @@ def test_another_file_by_name(empty_folder: Path) -> None:
     [
         ({"port": 99999}, "--port"),
         ({"port": "many"}, "'many' was given"),
-        ({"memory": "lots"}, "--memory"),
+        ({"memory": "lots"}, "this is no size; use one like 4GB"),
         ({"task": "fly"}, "no task 'fly'; choose from chat"),
         ({"ui": ["react"]}, "no frontend 'react'; choose from gradio, streamlit"),
         ({"ui": ["gradio", "gradio"]}, "each only once"),

@@ -93,8 +93,14 @@ class Served:
 
     def wait_ready(self, seconds: float = 90) -> Served:
         url = self.url
-        wait_until(lambda: self._died() or httpx.get(f"{url}/readyz").status_code == 200, seconds, 0.1, self.terminal)
+        wait_until(lambda: self._died() or self._ready(url), seconds, 0.1, self.terminal)
         return self
+
+    def _ready(self, url: str) -> bool:
+        try:
+            return httpx.get(f"{url}/readyz").status_code == 200
+        except httpx.TimeoutException:  # busy importing
+            return False
 
     def _died(self) -> bool:
         if self.process.poll() is not None:

@@ -102,7 +102,7 @@ class Driver:
     def clear(self) -> None:
         self.open_settings()
         self.root.get_by_role("button", name="Clear").click()
-        self.root.get_by_role("button", name="Delete conversation").click()
+        self.root.get_by_role("button", name="Delete", exact=True).click()
         expect(self.root.locator(".st-key-welcome")).to_be_visible(timeout=READY_MS)
 
     def new_chat(self) -> None:

@@ -64,7 +64,7 @@ def test_no_text_is_one_empty_block() -> None:
         ("already \\$5", "already \\$5"),
         ("so $E=mc^2$ and $$\nx^2\n$$", "so $E=mc^2$ and $$\nx^2\n$$"),
         (r"so \(E=mc^2\) here", "so $E=mc^2$ here"),
-        ("so\n\\[ x^2 \\]\nhere", "so\n$$\nx^2\n$$\nhere"),
+        ("so\n\\[ x^2 \\]\nhere", "so  \n$$\nx^2\n$$  \nhere"),
     ],
 )
 def test_images_become_links_money_stays_money_and_formulas_and_code_stay_as_they_are(text: str, shown: str) -> None:
