@@ -167,7 +167,7 @@
     if (box() && !box().ariaLabel) box().ariaLabel = box().placeholder; // its label holds the button, too
     if (asking && $("#delete")?.checkVisibility()) { // the question may be drawn below what is seen of the panel
       asking = false;
-      $("#confirm").scrollIntoView({ block: "nearest" });
+      setTimeout(() => $("#keep").scrollIntoView({ block: "center" }), 50); // once it is laid out
       $("#delete").focus({ preventScroll: true });
     }
     name("#chat .scroll-down-button-container button", "Jump to latest");
