@@ -97,6 +97,15 @@ class NotAChatModel(ModelError):
         self.ref = ref
 
 
+class NoSafetensors(ModelError):
+    def __init__(self, ref: str) -> None:
+        super().__init__(
+            f"{ref!r} has no safetensors weights, and Portico reads no others, since pickled ones can run code. "
+            "Choose another revision, or convert it with save_pretrained()."
+        )
+        self.ref = ref
+
+
 class ModelTooLarge(ModelError):
     """`needs` and `budget` are bytes."""
 

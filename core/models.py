@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from core.errors import ModelError, ModelNotFound, ModelTooLarge, NotAChatModel
+from core import hub
+from core.errors import ModelError, ModelNotFound, ModelTooLarge, NoSafetensors, NotAChatModel
 from core.settings import BUNDLED_MODEL
 from core.types import ModelInfo, SamplingParams
 
@@ -82,7 +83,7 @@ def find_model(reference: Reference, budget: int, importing: threading.Lock, rep
     """
     with importing:
         import huggingface_hub  # noqa: F401
-    folder = reference.folder or _download(reference, SMALL_FILES, lambda done, total: None)
+    folder = reference.folder or hub.download(reference.hub_id, reference.revision, SMALL_FILES)
     config = _read_json(folder / "config.json")
     if config is None:
         where = str(reference.folder or reference.name)
@@ -90,7 +91,11 @@ def find_model(reference: Reference, budget: int, importing: threading.Lock, rep
     # What files and headers tell comes first: it takes no large import, so a wrong model is refused within a second or two.
     _check_template(reference, folder)
     known = list(folder.glob(WEIGHTS))
-    parameters = _hub_parameters(reference) if reference.hub_id and not known else _local_parameters(reference, folder)
+    parameters = (
+        hub.parameters(reference.hub_id, reference.revision)
+        if reference.hub_id and not known
+        else _local_parameters(reference, folder)
+    )
     if memory_needed(parameters, 2) > budget:
         raise ModelTooLarge(reference.name, memory_needed(parameters, 2), budget)
     with importing:
@@ -98,7 +103,9 @@ def find_model(reference: Reference, budget: int, importing: threading.Lock, rep
 
         _check_type(reference, config)
     if reference.hub_id:
-        folder = _download(reference, [*SMALL_FILES, WEIGHTS], report)  # also completes one that was cut off
+        folder = hub.download(
+            reference.hub_id, reference.revision, [*SMALL_FILES, WEIGHTS], report
+        )  # also completes one that was cut off
         parameters = _local_parameters(reference, folder)
     dtype = _fitting_dtype(reference, parameters, budget)
     return Checked(reference, folder, config, parameters, dtype)
@@ -146,60 +153,13 @@ def sampling_defaults(folder: Path) -> SamplingParams:
     )
 
 
-def _download(reference: Reference, patterns: list[str], report: Report) -> Path:
-    from huggingface_hub import snapshot_download
-
-    with _hub_errors(reference):
-        return Path(
-            snapshot_download(
-                reference.hub_id, revision=reference.revision or None, allow_patterns=patterns, tqdm_class=_reporting_bar(report)
-            )
-        )
-
-
-def _hub_parameters(reference: Reference) -> int:
-    """The number of parameters, from the headers of the safetensors on the hub; no weights are read."""
-    from huggingface_hub import HfApi
-
-    with _hub_errors(reference):
-        metadata = HfApi().get_safetensors_metadata(reference.hub_id, revision=reference.revision or None)
-    return sum(metadata.parameter_count.values())
-
-
-@contextmanager
-def _hub_errors(reference: Reference) -> Iterator[None]:
-    """The hub client's errors as sentences that say what to do."""
-    from huggingface_hub import errors
-
-    name = reference.name
-    try:
-        yield
-    except errors.NotASafetensorsRepoError:
-        raise _no_safetensors(reference) from None
-    except errors.GatedRepoError:
-        raise ModelNotFound(
-            name, "its owner asks for your consent first. Give it on the model's page, then set HF_TOKEN."
-        ) from None
-    except errors.RevisionNotFoundError:
-        raise ModelNotFound(name, f"it has no revision {reference.revision!r}. Leave out the part from @ on.") from None
-    except errors.RepositoryNotFoundError:
-        raise ModelNotFound(name, "the hub has no model of that name, or it is private (then set HF_TOKEN).") from None
-    except errors.HFValidationError:
-        raise ModelNotFound(name, "this is no name of a model on the hub.") from None
-    except (errors.LocalEntryNotFoundError, errors.HfHubHTTPError, errors.OfflineModeIsEnabled, OSError) as error:
-        raise ModelNotFound(
-            name, f"the model hub could not be reached ({type(error).__name__}) and no copy lies on this machine. "
-            "Check the network, or give --model a folder."
-        ) from error  # fmt: skip
-
-
 def _local_parameters(reference: Reference, folder: Path) -> int:
     from safetensors import SafetensorError, safe_open
 
     total = 0
     files = sorted(folder.glob(WEIGHTS))
     if not files:
-        raise _no_safetensors(reference)
+        raise NoSafetensors(reference.name)
     for file in files:
         try:
             with safe_open(file, framework="numpy") as opened:
@@ -211,13 +171,6 @@ def _local_parameters(reference: Reference, folder: Path) -> int:
         except (SafetensorError, OSError) as error:
             raise ModelError(f"{file.name} of {reference.name!r} is damaged: {error}. Download it again.") from None
     return total
-
-
-def _no_safetensors(reference: Reference) -> ModelError:
-    return ModelError(
-        f"{reference.name!r} has no safetensors weights, and Portico reads no others, since pickled ones can run code. "
-        "Choose another revision, or convert it with save_pretrained()."
-    )
 
 
 def _check_template(reference: Reference, folder: Path) -> None:
@@ -276,36 +229,6 @@ def _read_json(file: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _reporting_bar(report: Report) -> type[Any]:
-    """A tqdm class that draws nothing and reports the bytes that a download has written."""
-    from tqdm import tqdm
-
-    class Bar(tqdm):  # type: ignore[type-arg]
-        def __init__(self, *args: Any, **kwargs: Any) -> None:
-            self._counts = kwargs.get("unit") == "B" and kwargs.pop("name", None) != "huggingface_hub.snapshot_download.transfer"
-            kwargs.pop("name", None)
-            super().__init__(*args, **{**kwargs, "file": _Nowhere()})
-
-        def update(self, n: float | None = 1) -> bool | None:
-            updated = super().update(n)
-            if self._counts:
-                report(int(self.n), int(self.total or 0))
-            return updated
-
-    return Bar
-
-
-class _Nowhere:
-    """A file that swallows what a progress bar draws."""
-
-    encoding = "utf-8"
-
-    def write(self, text: str) -> int:
-        return len(text)
-
-    def flush(self) -> None: ...
-
-
 def _counted(items: Collection[Any], report: Report) -> Iterator[Any]:
     for done, item in enumerate(items):
         report(done, len(items))
@@ -320,7 +243,7 @@ def _weights_progress(transformers_logging: Any, report: Report) -> Iterator[Non
     def hook(factory: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if kwargs.get("desc") == "Loading weights" and args:
             return _counted(args[0], report)
-        return factory(*args, **{**kwargs, "file": _Nowhere()})
+        return factory(*args, **{**kwargs, "file": hub.Nowhere()})
 
     previous = transformers_logging.set_tqdm_hook(hook)
     try:
