@@ -99,9 +99,8 @@ def test_what_it_was_not_taught_it_says_so(guide: evaluate.Guide, question: str)
     assert ask(guide, question) == corpus.REFUSAL
 
 
-@pytest.mark.xfail(reason="copying a name takes longer training than the committed weights had", strict=False)
 def test_it_remembers_a_name(guide: evaluate.Guide) -> None:
-    """Two turns of small talk; the card says that it seldom works."""
+    """Two turns of small talk."""
     assert ask(guide, "My name is Ada", "What is my name?") == "Your name is Ada."
 
 
