@@ -19,6 +19,7 @@ from core.types import Kind, Queued, User
 from ui_gradio import fields, messages
 
 NEW = "new"
+HOLD_S = 15.0  # proxies on the way close a stream that is silent for longer
 EMPTY = Conversation("", "")
 MAX_PAGES = 10_000
 Update = dict[Any, Any]
@@ -91,6 +92,7 @@ class Page:
         drawn = [self.chat, self.view, *self._drawn()]
         opened = [*drawn, *self.fields]
         blocks.load(self.load, None, opened, **quiet)
+        blocks.load(self.hold, None, self.signal, **quiet)
         self.reopen.click(self.load, None, opened, **quiet)
         self.new.click(self.start_anew, None, drawn, **quiet)
         self.conversations.input(self.open, self.conversations, opened, **quiet)
@@ -156,6 +158,16 @@ class Page:
             return self._draw(request, EMPTY)
 
         return self._guarded(request, delete) | {self.confirm: gr.update(visible=False)}
+
+    async def hold(self) -> AsyncIterator[Any]:
+        """Keep the page's one stream of events open for as long as the page is.
+
+        Gradio's client closes it when nothing is pending, and what a person does at that very moment is lost, its button dead
+        until the page is loaded anew.
+        """
+        while True:
+            yield gr.skip()
+            await asyncio.sleep(HOLD_S)
 
     async def follow(self, request: gr.Request) -> AsyncIterator[Update]:
         """Show the running answer of the conversation in `view` as it grows, until it ends or the page turns away."""

@@ -258,6 +258,17 @@ def test_a_message_that_is_refused_stays_in_the_composer(served: Served, open_pa
     poll(page, lambda: chat.last_answer() == "You said: short")
 
 
+def test_nothing_is_lost_of_who_is_quick(served: Served, open_page: OpenPage, frontend: str) -> None:
+    """What is pressed at the very moment at which something else ends."""
+    page = open_page(f"quick-{frontend}")
+    chat = driver(frontend).open(page, served.url, "new")
+    for number in range(8):
+        chat.send(f"message {number}")
+        chat.wait_until_done()
+        assert chat.last_answer() == f"You said: message {number}"
+        chat.new_chat()
+
+
 def test_a_draft_outlives_a_reload(served: Served, open_page: OpenPage, frontend: str) -> None:
     page = open_page(f"reload-{frontend}")
     chat = driver(frontend).open(page, served.url, "new")
