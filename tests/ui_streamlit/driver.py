@@ -43,7 +43,7 @@ class Driver:
         """Send `text`; returns when it is shown as said, or when a sentence above the composer says why not."""
         said = self.root.locator('[class*="st-key-asked-"]')
         told = self.root.locator(".stBottom").get_by_role("alert")
-        next_one = said.nth(said.count())
+        next_one = said.filter(has_text=" ".join(text.split())[:40]).last  # by its text: for a moment two slots hold the others
         if not told.count():  # one that is there already says nothing of this message
             next_one = next_one.or_(told).first
         self.composer.fill(text)
@@ -75,9 +75,11 @@ class Driver:
 
     def wait_until_done(self, timeout_s: float = 60) -> None:
         """Wait until the last question's answer has its line of actions below it, and the page rests."""
-        asked = self.root.locator('[class*="st-key-asked-"]').count()
-        expect(self._answers).to_have_count(asked, timeout=READY_MS)
         expect(self._answers.last.locator('[class*="st-key-below-"]')).to_be_attached(timeout=timeout_s * 1000)
+        asked = self.root.locator('[class*="st-key-asked-"]')
+        expect(self._answers).to_have_count(asked.count(), timeout=timeout_s * 1000)
+        run = (asked.last.get_attribute("class") or "").partition("st-key-asked-")[2].split()[0]
+        expect(self.root.locator(f".st-key-below-{run}")).to_be_attached(timeout=timeout_s * 1000)
         expect(self.root.get_by_role("button", name="Stop")).to_have_count(0)
         expect(self.root.locator(".stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=READY_MS)
 
