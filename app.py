@@ -26,6 +26,7 @@ from portal.waiting import Door, Slot
 
 # Only what the command line needs is imported above: the port answers first, and everything else loads behind it.
 if TYPE_CHECKING:
+    from auth.parts import Auth
     from core.engine import Runner
     from core.frontend import Frontend
     from core.service import InferenceService
@@ -36,7 +37,8 @@ log = logging.getLogger("portico")
 
 VERSION = "0.1.0"
 GRACEFUL_S = 3  # platforms give 10 s and more; an open stream would never end by itself
-PUBLIC_PATHS = ("/auth/sign-in", "/auth/link", "/healthz", "/readyz", "/manifest.json", "/static/")
+PUBLIC_PATHS = ("/healthz", "/readyz", "/manifest.json", "/static/")  # beside those of sign-in
+REFRESH_S = 2.0  # within this, what `python app.py user` changes is in force
 EXAMPLES = (
     "What can you do?",
     "How do I use my own model?",
@@ -51,7 +53,7 @@ class Portico:
 
     def __init__(
         self, settings: Settings, store: Store, runner: Runner | None,
-        on_fatal: Callable[[str], None], changed: Callable[[Progress], None],
+        on_fatal: Callable[[str], None], changed: Callable[[Progress], None], refresh: Callable[[], None],
     ) -> None:  # fmt: skip
         from core.models import parse_reference
 
@@ -63,21 +65,31 @@ class Portico:
         self.service: InferenceService | None = None
         self._settings, self._store, self._runner, self._on_fatal = settings, store, runner, on_fatal
         self._importing = threading.Lock()  # one large import at a time: two in parallel meet in each other's half-made modules
-        self._stop = asyncio.Event()
+        self._refresh, self._stop = refresh, asyncio.Event()
 
     @asynccontextmanager
     async def lifespan(self, app: object) -> AsyncIterator[None]:
         """Bring everything up behind the open port, and down when it closes."""
-        task = asyncio.create_task(self._run())
+        task, watching = asyncio.create_task(self._run()), asyncio.create_task(self._watch())
         try:
             yield
         finally:
             self._stop.set()
+            watching.cancel()
             if not self.progress.ready:
                 task.cancel()
             await asyncio.wait([task], timeout=2)
             if self.service:
                 await asyncio.to_thread(self.service.close)
+
+    async def _watch(self) -> None:
+        """See what other processes change in the database of auth (`python app.py user`)."""
+        while True:
+            await asyncio.sleep(REFRESH_S)
+            try:
+                await asyncio.to_thread(self._refresh)
+            except Exception:  # the database may be away for a while
+                log.warning("could not look for changed accounts", exc_info=True)
 
     async def _run(self) -> None:
         """One task for the frontends' whole lives, since each lifespan must be left in the task that entered it."""
@@ -168,7 +180,7 @@ def user_of(scope: Any) -> User:
     from core.types import User
 
     account = scope["user"].account
-    return User(account.id, account.name, account.role)
+    return User(account.id, account.name, account.role, account.quota)
 
 
 def create_app(
@@ -182,52 +194,101 @@ def create_app(
 
     `changed` is told of each change in the progress of the start.
     """
-    from sqlalchemy.exc import DBAPIError
     from starlette.applications import Starlette
     from starlette.routing import Mount
 
-    import auth.store
     import core.store
-    from auth.links import Links
-    from auth.middleware import Cookie, Guard
-    from auth.routes import auth_routes
-    from auth.sessions import Sessions
-    from core.database import open_database
-    from migrations import upgrade
+    from auth.middleware import Guard
+    from auth.routes import HALF, PUBLIC, auth_routes
     from portal.compression import Compression
     from portal.pages import Tab, not_found, portal_routes, render
 
     data_lock = lock_data(settings.data)
-    database = open_database(settings.database_url)
-    try:
-        upgrade(database, [core.store.metadata, auth.store.metadata])
-    except DBAPIError as error:
-        raise SettingsError(f"The database cannot be used ({error.orig}). Check --database, and that its server runs.") from None
-    sessions, links, cookie = Sessions(database), Links(database), Cookie(settings.port)
-    portico = Portico(settings, core.store.Store(database), runner, on_fatal, changed)
+    database, doors = open_doors(settings)
+    store = core.store.Store(database)
+    portico = Portico(settings, store, runner, on_fatal, changed, doors.sessions.refresh)
 
     def print_link() -> None:
-        print_line(f"Sign in (once, within 15 minutes): http://{address(settings)}/auth/link#{links.create()}")
+        print_line(f"Sign in (once, within 15 minutes): {link_address(settings)}/auth/link#{doors.links.create()}")
 
-    def name_of(request: Any) -> str:
-        return request.scope["user"].account.name if request.scope["user"] else ""
+    def export(user_id: str) -> Any:
+        return store.export(user_id)
+
+    def forget(user_id: str) -> None:
+        store.forget(user_id)
+
+    def account_of(request: Any) -> Any:
+        return request.scope["user"].account if request.scope["user"] else None
 
     tabs = [Tab(slot.frontend.name, slot.frontend.title) for slot in portico.slots]
     inner = Starlette(
         routes=[
-            *auth_routes(sessions, links, cookie, render, print_link),
-            *portal_routes(tabs, portico.progress, lambda: portico.model_name, name_of),
+            *auth_routes(doors, render, print_link, export, forget),
+            *portal_routes(tabs, portico.progress, lambda: portico.model_name, account_of),
             *(Mount(f"/{slot.frontend.name}", slot) for slot in portico.slots),
         ],
         exception_handlers={404: not_found},
         lifespan=portico.lifespan,
     )
-    inner.state.portico, inner.state.sessions, inner.state.cookie = portico, sessions, cookie
+    inner.state.portico, inner.state.auth = portico, doors
     inner.state.data_lock = data_lock  # held as long as the app is
     print_link()
-    names = {address(settings).rpartition(":")[0], "127.0.0.1", "localhost", "[::1]"}
-    hosts = {f"{name}:{settings.port}" for name in names} | (names if settings.port == 80 else set())  # browsers leave out :80
-    return Guard(Compression(inner), sessions, cookie, hosts, PUBLIC_PATHS)
+    guard = Guard(
+        Compression(inner), doors.sessions, doors.site, [*PUBLIC_PATHS, *PUBLIC], HALF, find_token=doors.tokens.find,
+        peers=doors.peers,
+    )  # fmt: skip
+    doors.tokens.on_revoke.append(guard.close_session)
+    return guard
+
+
+def open_doors(settings: Settings) -> tuple[Any, Auth]:
+    """The database, brought to its newest revision, and all of auth over it. Raises SettingsError."""
+    from sqlalchemy.exc import DBAPIError
+
+    import auth.store
+    import core.store
+    from auth.keys import SecretError, read_or_make_secrets
+    from auth.oidc import ProviderSettings
+    from auth.parts import Options, open_auth
+    from auth.people import Admission
+    from auth.site import Site
+    from core.database import open_database
+    from migrations import upgrade
+
+    database = open_database(settings.database_url)
+    try:
+        upgrade(database, [core.store.metadata, auth.store.metadata])
+    except DBAPIError as error:
+        raise SettingsError(f"The database cannot be used ({error.orig}). Check --database, and that its server runs.") from None
+    providers = [
+        ProviderSettings(
+            name, one.title or name.title(), settings.issuer(name), one.client_id, one.client_secret.get_secret_value(),
+            one.algorithm,
+        )
+        for name, one in settings.oidc.items()
+    ]  # fmt: skip
+    lists = (settings.allowed_emails, settings.allowed_domains, settings.admins)
+    admission = Admission(*(frozenset(one.lower() for one in names) for names in lists))
+    secret_file = settings.secret_file or settings.data / "secret"
+    try:
+        secrets = settings.secrets() or read_or_make_secrets(secret_file)
+        options = Options(
+            Site.of(settings.url, settings.port), secrets, admission, providers=providers,
+            link_needs_second_factor=settings.two_factor == "required" or not settings.serves_loopback,
+            trusted_proxies=settings.trusted_proxies,
+        )  # fmt: skip
+        return database, open_auth(database, options)
+    except SecretError as error:
+        raise SettingsError(
+            f"{error} It stands in {settings.secret_file or settings.data / 'secret'}, or in PORTICO_SECRET."
+        ) from None
+    except OSError as error:
+        raise SettingsError(f"The server's secret cannot be read or written: {error.filename} ({error.strerror}).") from None
+
+
+def link_address(settings: Settings) -> str:
+    """Where the terminal's link leads: this machine, from which alone it works."""
+    return settings.url if settings.serves_loopback else f"http://127.0.0.1:{settings.port}"
 
 
 class ServeByDefault(TyperGroup):
@@ -270,10 +331,15 @@ def serve(
     data: Annotated[Path | None, typer.Option(help=_help("data"), metavar="DIR")] = None,
     database: Annotated[str | None, typer.Option(help=_help("database"), metavar="URL")] = None,
     memory: Annotated[str | None, typer.Option(help=_help("memory"), metavar="SIZE")] = None,
+    public_url: Annotated[str | None, typer.Option(help=_help("public_url"), metavar="URL")] = None,
+    two_factor: Annotated[str | None, typer.Option(help=_help("two_factor"), metavar="required|optional")] = None,
     config: Annotated[Path | None, typer.Option(help="A file with these settings.", metavar="portico.toml")] = None,
 ) -> None:
     """Serve a model (the default command). Flags win over PORTICO_* variables, and those over portico.toml."""
-    given = {"task": task, "ui": ui, "host": host, "port": port, "data": data, "database": database, "memory": memory}
+    given = {
+        "task": task, "ui": ui, "host": host, "port": port, "data": data, "database": database, "memory": memory,
+        "public_url": public_url, "two_factor": two_factor,
+    }  # fmt: skip
     if model and len(model) > 1:
         fail("--model: this version serves one model at a time; give the flag once.", code=2)
     if model:

@@ -1,4 +1,4 @@
-"""Sign-in as a list of stages: each may ask for something more (a second factor, say) before a session is opened."""
+"""Sign-in as a list of stages: each may ask for something more (a second factor, say) before a full session is opened."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from starlette.requests import Request
 from starlette.responses import Response
 
 from auth.sessions import Account
 
+MAX_NEXT = 2000  # characters, as its column in the database
+
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """Someone on the way in: who they are, how they showed it ("link"), and where they wanted to go."""
+    """Someone on the way in: who they are, how they showed it ("link", a provider's name), and where they wanted to go."""
 
+    request: Request
     account: Account
     method: str
     next: str = "/"
@@ -47,4 +51,4 @@ def safe_next(target: str) -> str:
         parts = urlsplit(target)
     except ValueError:
         return "/"
-    return "/" if parts.scheme or parts.netloc else target
+    return "/" if parts.scheme or parts.netloc or len(target) > MAX_NEXT else target

@@ -6,8 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy import Engine, delete, insert, update
 
-from auth.sessions import Clock, utc_now
-from auth.store import links, new_token, token_hash
+from auth.store import Clock, links, new_token, token_hash, utc_now
 
 LIFETIME = timedelta(minutes=15)
 

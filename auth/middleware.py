@@ -1,21 +1,22 @@
 """The guard: one pure-ASGI class around everything, for http and websockets alike.
 
-It decides from the cookie alone who is asking, tells the app inside by `scope["user"]` and by headers that no client can set,
-and refuses what has no session but for a short list of paths. Frontends inside only ever see a user.
+It decides from the cookie alone (on the API from the token alone) who is asking, tells the app inside by `scope["user"]` and by
+headers that no client can set, and refuses what has no session but for a short list of paths. Frontends only ever see a user.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
-from auth.sessions import ABSOLUTE, Session, Sessions
+from auth.sessions import Session, Sessions
+from auth.site import Peers, Site
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -25,10 +26,11 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 SIGNED_OUT = 4401  # the websocket close code; 4000-4999 are for applications (RFC 6455, 7.4.2)
+OUR_COOKIES = ("", "oidc", "browser")  # auth/site.py says what each is for
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
-# Names by which proxies tell who or where a client is. Nobody in front of us is trusted to set them yet, so all are dropped,
-# as is every name with an underscore, which WSGI-style readers take for a hyphen.
+# Names by which proxies tell who or where a client is. What a trusted one says is read by auth/site.py; the apps inside see none,
+# and no name with an underscore either, which WSGI-style readers take for a hyphen.
 IDENTITY_HEADER = re.compile(
     rb"^(x-auth|x-forwarded|forwarded$|x-real-ip|x-original|x-rewrite|x-remote|remote-|x-user|x-email|x-webauth|x-authentik|"
     rb"x-goog-authenticated|x-ms-client-principal|x-client|cf-|true-client|tailscale-)|_"
@@ -60,102 +62,103 @@ SECURITY_HEADERS: Headers = [
 HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 
 
-@dataclass(frozen=True, slots=True)
-class Cookie:
-    """The session's cookie. Cookies do not tell ports apart, so on plain http its name carries ours."""
-
-    port: int
-    secure: bool = False
-
-    @property
-    def name(self) -> str:
-        return "__Host-portico" if self.secure else f"portico-{self.port}"
-
-    def set(self, response: Response, token: str) -> None:
-        max_age = int(ABSOLUTE.total_seconds())
-        response.set_cookie(self.name, token, max_age=max_age, path="/", secure=self.secure, httponly=True, samesite="lax")
-
-    def clear(self, response: Response) -> None:
-        response.delete_cookie(self.name, path="/", secure=self.secure, httponly=True, samesite="lax")
-
-
 class Guard:
-    """Wraps `app`. `hosts` are the Host headers that are ours, `public` the paths that need no session.
+    """Wraps `app`. `public` are the paths that need no session, `half` those that a half signed-in session reaches besides.
 
-    A `public` path that ends in "/" stands for everything beneath it.
+    A path that ends in "/" stands for everything beneath it. Beneath `api` a token is asked for instead of the cookie, and
+    `find_token` gives the session of a good one. `peers` knows which proxies are trusted.
     """
 
-    def __init__(self, app: App, sessions: Sessions, cookie: Cookie, hosts: Collection[str], public: Iterable[str] = ()) -> None:
-        self._app, self._sessions, self._cookie = app, sessions, cookie
-        self._hosts = frozenset(host.lower() for host in hosts)
-        paths = tuple(public)
-        self._public = frozenset(path for path in paths if not path.endswith("/"))
-        self._public_folders = tuple(path for path in paths if path.endswith("/"))
+    def __init__(
+        self,
+        app: App,
+        sessions: Sessions,
+        site: Site,
+        public: Iterable[str] = (),
+        half: Iterable[str] = (),
+        api: str = "/v1/",
+        find_token: Callable[[str], Session | None] = lambda token: None,
+        peers: Peers | None = None,
+    ) -> None:
+        self._app, self._sessions, self._site, self._peers = app, sessions, site, peers or Peers()
+        self._public, self._half, self._api, self._find_token = _Paths(public), _Paths(half), api, find_token
         self._open: dict[str, set[_Connection]] = {}
-        sessions.on_revoke.append(self._close_session)
+        sessions.on_revoke.append(self.close_session)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        secured = self._with_security_headers(send)
         headers: Headers = scope["headers"]
-        session = self._session(headers)
-        if refusal := self._refusal(scope, session):
+        hosts = [value.decode("latin-1").lower() for name, value in headers if name == b"host"]
+        host = hosts[0] if len(hosts) == 1 else ""
+        origin = self._site.origin(host)
+        secured = self._with_security_headers(send, https=(origin or self._site.public).startswith("https:"))
+        session = self._session(scope, host)
+        if refusal := self._refusal(scope, origin, session):
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": SIGNED_OUT if refusal.status_code == 401 else 1008})
             else:
                 await refusal(scope, receive, secured)
             return
-        inner = {**scope, "headers": self._inner_headers(headers, session), "user": session}
+        inner = self._inner(scope, host, session)
         if session is None:
             await self._app(inner, receive, secured)
         else:
             await self._run(session, inner, receive, secured)
 
-    def _session(self, headers: Headers) -> Session | None:
-        token = next((value for name, value in _cookies(headers) if name == self._cookie.name), None)
+    def _session(self, scope: Scope, host: str) -> Session | None:
+        headers: Headers = scope["headers"]
+        if scope["path"].startswith(self._api):
+            kind, _, token = _header(headers, b"authorization").decode("latin-1").partition(" ")
+            return self._find_token(token.strip()) if kind.lower() == "bearer" else None
+        name = self._site.cookie(host).name
+        token = next((value for cookie, value in _cookies(headers) if cookie == name), "")
         return self._sessions.find(token) if token else None
 
-    def _refusal(self, scope: Scope, session: Session | None) -> Response | None:
+    def _refusal(self, scope: Scope, origin: str | None, session: Session | None) -> Response | None:
         """Why this request does not go in, as the response to give, or None."""
-        headers: Headers = scope["headers"]
-        hosts = [value.decode("latin-1").lower() for name, value in headers if name == b"host"]
-        if len(hosts) != 1 or hosts[0] not in self._hosts:
+        if origin is None:
             return PlainTextResponse("Portico does not serve this address. Open the one that it printed in its terminal.", 400)
-        websocket = scope["type"] == "websocket"
-        if (websocket or scope["method"] not in SAFE_METHODS) and not self._same_origin(headers, hosts[0], websocket):
-            return PlainTextResponse("This request came from another site, so it was refused.", 403)
-        if session or self._is_public(scope["path"]):
+        websocket, path = scope["type"] == "websocket", scope["path"]
+        by_token = session is not None and bool(session.scopes)  # nothing that a browser adds by itself let this one in
+        if (websocket or scope["method"] not in SAFE_METHODS) and not by_token:
+            if path.startswith(self._api):
+                return _token_first()
+            if not _same_origin(scope["headers"], origin, websocket):
+                return PlainTextResponse("This request came from another site, so it was refused.", 403)
+        if self._public.have(path) or (session and session.level == "full"):
             return None
-        return _sign_in_first(scope)
+        if session and self._half.have(path):
+            return None
+        if path.startswith(self._api):
+            return _token_first()
+        return _second_factor_first(scope) if session else _sign_in_first(scope)
 
-    def _same_origin(self, headers: Headers, host: str, websocket: bool) -> bool:
-        if not websocket and _header(headers, b"sec-fetch-site") == b"same-origin":
-            return True
-        scheme = "https" if self._cookie.secure else "http"
-        return [value.decode("latin-1") for name, value in headers if name == b"origin"] == [f"{scheme}://{host}"]
-
-    def _is_public(self, path: str) -> bool:
-        return path in self._public or (path.startswith(self._public_folders) and ".." not in path)
-
-    def _inner_headers(self, headers: Headers, session: Session | None) -> Headers:
-        """What the app inside sees: no identity but ours, and not the session's token."""
-        kept = [(name, value) for name, value in headers if not IDENTITY_HEADER.search(name.lower()) and name != b"cookie"]
-        if others := "; ".join(f"{name}={value}" for name, value in _cookies(headers) if name != self._cookie.name):
+    def _inner(self, scope: Scope, host: str, session: Session | None) -> Scope:
+        """What the app inside sees: no identity but ours, and none of our cookies but in `scope["our_cookies"]`, by kind."""
+        known = {self._site.cookie(host, kind).name: kind for kind in OUR_COOKIES}
+        headers: Headers = scope["headers"]
+        cookies = _cookies(headers)
+        hidden = (b"cookie", b"authorization")
+        kept = [(name, value) for name, value in headers if not IDENTITY_HEADER.search(name.lower()) and name not in hidden]
+        if others := "; ".join(f"{name}={value}" for name, value in cookies if name not in known):
             kept.append((b"cookie", others.encode("latin-1")))
-        if session:
-            account = session.account
+        full = session if session and session.level == "full" else None
+        if full:
+            account = full.account
             kept += [
                 (b"x-auth-user", quote(account.id, safe="").encode()),
                 (b"x-auth-name", quote(account.name, safe="").encode()),
                 (b"x-auth-role", account.role.encode()),
-                (b"x-auth-session", session.id.encode()),
+                (b"x-auth-session", full.id.encode()),
             ]
-        return kept
+        ours = {known[name]: value for name, value in reversed(cookies) if name in known}
+        seen = {**scope, "headers": kept, "user": full, "session": session, "our_cookies": ours}
+        return {**seen, **self._peers.describe(scope)}
 
-    def _with_security_headers(self, send: Send) -> Send:
-        extra = [*SECURITY_HEADERS, HSTS] if self._cookie.secure else SECURITY_HEADERS
+    def _with_security_headers(self, send: Send, https: bool) -> Send:
+        extra = [*SECURITY_HEADERS, HSTS] if https else SECURITY_HEADERS
         ours = {name for name, _ in extra}
 
         async def secured(message: Message) -> None:
@@ -204,9 +207,22 @@ class Guard:
             if not held:
                 del self._open[session.id]
 
-    def _close_session(self, session_id: str) -> None:
+    def close_session(self, session_id: str) -> None:
+        """End what the session holds open."""
         for connection in tuple(self._open.get(session_id, ())):
             connection.revoke()
+
+
+class _Paths:
+    """Paths, and folders of paths (those that end in "/")."""
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        given = tuple(paths)
+        self._files = frozenset(path for path in given if not path.endswith("/"))
+        self._folders = tuple(path for path in given if path.endswith("/"))
+
+    def have(self, path: str) -> bool:
+        return path in self._files or (path.startswith(self._folders) and ".." not in path)
 
 
 @dataclass(eq=False, slots=True)
@@ -230,6 +246,26 @@ def _sign_in_first(scope: Scope) -> Response:
         target = scope["path"] + ("?" + scope["query_string"].decode("latin-1") if scope["query_string"] else "")
         return RedirectResponse("/auth/sign-in?next=" + quote(target, safe=""), 303)
     return JSONResponse({"error": "Sign in first, at /auth/sign-in."}, 401)
+
+
+def _second_factor_first(scope: Scope) -> Response:
+    if scope["type"] == "http" and scope["method"] == "GET" and b"text/html" in _header(scope["headers"], b"accept"):
+        return RedirectResponse("/auth/two-factor", 303)
+    return JSONResponse({"error": "Finish signing in first, at /auth/two-factor."}, 401)
+
+
+def _token_first() -> Response:
+    error = {
+        "message": "Give an API token (Authorization: Bearer ...); your account page makes one.",
+        "type": "authentication_error",
+    }
+    return JSONResponse({"error": error}, 401, headers={"WWW-Authenticate": "Bearer"})
+
+
+def _same_origin(headers: Headers, origin: str, websocket: bool) -> bool:
+    if not websocket and _header(headers, b"sec-fetch-site") == b"same-origin":
+        return True
+    return [value.decode("latin-1") for name, value in headers if name == b"origin"] == [origin]
 
 
 def _current_task() -> asyncio.Task[Any] | None:

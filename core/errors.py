@@ -54,6 +54,14 @@ class Busy(UserError):
         self.waiting = waiting
 
 
+class QuotaUsed(UserError):
+    """A guest has asked all that their invitation allows."""
+
+    def __init__(self, quota: int) -> None:
+        super().__init__(f"You have asked all {quota} questions that your invitation allows. Ask whoever invited you for more.")
+        self.quota = quota
+
+
 class StillAnswering(UserError):
     """A conversation takes one message at a time."""
 

@@ -67,11 +67,18 @@ def _reporting_bar(report: Report) -> type[Any]:
             kwargs.pop("name", None)
             super().__init__(*args, **{**kwargs, "file": Nowhere()})
 
+        def refresh(self, *args: Any, **kwargs: Any) -> Any:
+            self._tell()  # a total that has grown is told by this alone, seconds before the first bytes on a slow line
+            return super().refresh(*args, **kwargs)
+
         def update(self, n: float | None = 1) -> bool | None:
             updated = super().update(n)
+            self._tell()
+            return updated
+
+        def _tell(self) -> None:
             if self._counts:
                 report(int(self.n), int(self.total or 0))
-            return updated
 
     return Bar
 

@@ -6,7 +6,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,50 +75,38 @@ def memory_limit(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
     return total
 
 
-def find_model(reference: Reference, budget: int, importing: threading.Lock, report: Report) -> Checked:
+def find_model(reference: Reference, budget: int, importing: AbstractContextManager[object], report: Report) -> Checked:
     """Find, check and, from the hub, download a model; `report(done, total)` counts bytes.
 
-    Holds `importing` while it imports large libraries. `budget` is in bytes, for the whole process. Raises ModelError before
-    any weights are downloaded if the model is not there, is no chat model, or does not fit.
+    Holds `importing` for the check, which imports large libraries, and leaves it before any weights are downloaded. `budget`
+    is in bytes, for the whole process. Raises ModelError, before the download if the model is not there, is no chat model,
+    or does not fit.
     """
     with importing:
-        import huggingface_hub  # noqa: F401
-    folder = reference.folder or hub.download(reference.hub_id, reference.revision, SMALL_FILES)
-    config = _read_json(folder / "config.json")
-    if config is None:
-        where = str(reference.folder or reference.name)
-        raise ModelNotFound(where, "it has no config.json. Give --model a folder that save_pretrained() wrote, or a hub id.")
-    # What files and headers tell comes first: it takes no large import, so a wrong model is refused within a second or two.
-    _check_template(reference, folder)
-    known = list(folder.glob(WEIGHTS))
-    parameters = (
-        hub.parameters(reference.hub_id, reference.revision)
-        if reference.hub_id and not known
-        else _local_parameters(reference, folder)
-    )
-    if memory_needed(parameters, 2) > budget:
-        raise ModelTooLarge(reference.name, memory_needed(parameters, 2), budget)
-    with importing:
-        import torch  # noqa: F401
-
-        _check_type(reference, config)
-    if reference.hub_id:
-        folder = hub.download(
-            reference.hub_id, reference.revision, [*SMALL_FILES, WEIGHTS], report
-        )  # also completes one that was cut off
-        parameters = _local_parameters(reference, folder)
-    dtype = _fitting_dtype(reference, parameters, budget)
-    return Checked(reference, folder, config, parameters, dtype)
+        checked = _check(reference, budget)
+    if not reference.hub_id:
+        return checked
+    folder = hub.download(reference.hub_id, reference.revision, [*SMALL_FILES, WEIGHTS], report)  # completes one that was cut off
+    parameters = _local_parameters(reference, folder)
+    return Checked(reference, folder, checked.config, parameters, _fitting_dtype(reference, parameters, budget))
 
 
 def load_model(checked: Checked, importing: threading.Lock, report: Report) -> TransformersRunner:
-    """Load the weights; `report(done, total)` counts tensors. Raises ModelError if they do not fit the config."""
+    """Load the weights; `report(done, total)` counts tensors. Raises ModelError if they do not fit the config.
+
+    Holds `importing` while it imports large libraries.
+    """
     with importing:
         import torch
+        import transformers
         from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
         from transformers.utils import logging as transformers_logging
 
         from core.engine.runner import TransformersRunner
+
+        # The model's own class is the largest import of these; from_pretrained() would do it later, beside a frontend's.
+        getattr(transformers, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[checked.config["model_type"]])
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         tokenizer = AutoTokenizer.from_pretrained(checked.folder, trust_remote_code=False)
@@ -151,6 +139,27 @@ def sampling_defaults(folder: Path) -> SamplingParams:
         repetition_penalty=within("repetition_penalty", 1, 1, 2),
         max_tokens=int(within("max_new_tokens", MAX_DEFAULT_TOKENS, 1, 10**6)),
     )
+
+
+def _check(reference: Reference, budget: int) -> Checked:
+    """The model as its small files and the headers of its weights tell; from the hub, no weights are there yet."""
+    folder = reference.folder or hub.download(reference.hub_id, reference.revision, SMALL_FILES)
+    config = _read_json(folder / "config.json")
+    if config is None:
+        where = str(reference.folder or reference.name)
+        raise ModelNotFound(where, "it has no config.json. Give --model a folder that save_pretrained() wrote, or a hub id.")
+    # What files and headers tell comes first: it takes no large import, so a wrong model is refused within a second or two.
+    _check_template(reference, folder)
+    known = list(folder.glob(WEIGHTS))
+    parameters = (
+        hub.parameters(reference.hub_id, reference.revision)
+        if reference.hub_id and not known
+        else _local_parameters(reference, folder)
+    )
+    if memory_needed(parameters, 2) > budget:
+        raise ModelTooLarge(reference.name, memory_needed(parameters, 2), budget)
+    _check_type(reference, config)
+    return Checked(reference, folder, config, parameters, _fitting_dtype(reference, parameters, budget))
 
 
 def _local_parameters(reference: Reference, folder: Path) -> int:

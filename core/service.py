@@ -10,7 +10,7 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 
 from core.engine import Engine, Request
-from core.errors import BadInput, Interrupted, NotFound, NotTheLast, StillAnswering
+from core.errors import BadInput, Interrupted, NotFound, NotTheLast, QuotaUsed, StillAnswering
 from core.runs import Runs, Stream
 from core.store import Conversation, Run, Store
 from core.tasks import Task, Values, sampling_params
@@ -40,7 +40,7 @@ class InferenceService:
     def start(self, user: User, task: str, values: Values, conversation_id: str = "") -> Run:
         """Ask the next thing in a conversation, or in a new one for "".
 
-        Raises BadInput, NotFound, or StillAnswering; what the engine refuses ends the run with Failed instead.
+        Raises BadInput, NotFound, StillAnswering or QuotaUsed; what the engine refuses ends the run with Failed instead.
         """
         if task not in self.tasks:
             raise BadInput("task", f"There is no task {task!r} here.")
@@ -102,6 +102,8 @@ class InferenceService:
     def _start(self, user: User, task: str, values: Values, conversation_id: str, before: tuple[Run, ...]) -> Run:
         if before and before[-1].live:
             raise StillAnswering()
+        if user.quota is not None and not self._store.count_run(user.id, user.quota):
+            raise QuotaUsed(user.quota)
         params = sampling_params(values)
         seed = secrets.randbelow(MAX_SEED) if params.seed is None else params.seed
         chat = next(field.name for field in self.tasks[task].inputs if field.kind is Kind.CHAT)

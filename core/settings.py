@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import ByteSize, Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ByteSize,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from core.errors import SettingsError
@@ -15,12 +27,28 @@ from core.tasks import TASKS
 
 BUNDLED_MODEL = Path(__file__).resolve().parent.parent / "demo" / "model"
 FRONTENDS = ("gradio", "streamlit")
+WITHOUT_FLAG = ("oidc", "admins", "allowed_emails", "allowed_domains", "trusted_proxies", "secret", "secret_file")
+GOOGLE = "https://accounts.google.com"
+
+Names = Annotated[tuple[str, ...], NoDecode]
+
+
+class OidcProvider(BaseModel):
+    """A provider to sign in with. For the name "google" the issuer and the title are known."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    client_id: str = Field(min_length=1)
+    client_secret: SecretStr
+    issuer: str = ""
+    title: str = ""
+    algorithm: Literal["RS256", "PS256", "ES256", "EdDSA"] = "RS256"
 
 
 class Settings(BaseSettings):
     """What `serve` is told. Each field is a flag, an environment variable and a key of portico.toml by the same name."""
 
-    model_config = SettingsConfigDict(env_prefix="PORTICO_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix="PORTICO_", env_nested_delimiter="__", frozen=True, extra="forbid")
 
     model: str = Field(default=str(BUNDLED_MODEL), description="The model: a hub id such as Qwen/Qwen3-0.6B, or a folder.")
     task: str = Field(default="chat", description="What the model is asked.")
@@ -33,6 +61,20 @@ class Settings(BaseSettings):
     database: str = Field(default="", description="A database URL; the default is SQLite in the data folder.")
     memory: ByteSize | None = Field(default=None, description="How much memory the whole process may take, such as 4GB.")
 
+    public_url: str = Field(default="", description="The address that people open, such as https://demo.example.com.")
+    two_factor: Literal["required", "optional"] = Field(
+        default="optional", description="Whether the owner needs a second factor on loopback too; everyone else always does."
+    )
+
+    # These have no flag: they are secret, or lists.
+    oidc: dict[str, OidcProvider] = Field(default={}, description="Providers to sign in with, by name.")
+    admins: Names = Field(default=(), description="Emails of those who come in as admins.")
+    allowed_emails: Names = Field(default=(), description="Emails of those who may come in.")
+    allowed_domains: Names = Field(default=(), description="Domains whose people may come in.")
+    trusted_proxies: Names = Field(default=(), description="Proxies that may say for whom they ask, such as 10.0.0.0/8.")
+    secret: SecretStr | None = Field(default=None, description="The server's secret; old ones may follow, after commas.")
+    secret_file: Path | None = Field(default=None, description="A file with the secret, old ones in the lines below it.")
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -44,7 +86,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
-    @field_validator("ui", mode="before")
+    @field_validator("ui", "admins", "allowed_emails", "allowed_domains", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         """PORTICO_UI=gradio,streamlit"""
@@ -66,12 +108,59 @@ class Settings(BaseSettings):
             raise ValueError(f"--ui: there is no frontend {unknown[0]!r}; choose from {', '.join(FRONTENDS)}")
         if not self.ui or len(set(self.ui)) < len(self.ui):
             raise ValueError("--ui: name at least one frontend, and each only once")
-        if not _is_loopback(self.host):
-            raise ValueError(
-                f"--host {self.host}: other machines may come in only with a second factor, which this version does not have "
-                "yet; leave out --host, and reach it from elsewhere through `ssh -L 7860:127.0.0.1:7860`"
-            )
+        self._check_sign_in()
         return self
+
+    def _check_sign_in(self) -> None:
+        if self.host in ("0.0.0.0", "::") and not self.public_url:  # noqa: S104 (it is compared)
+            raise ValueError(f"--host {self.host} listens on every address; say with --public-url under which one people open it")
+        if self.public_url:
+            url = urlsplit(self.public_url)
+            if (
+                url.scheme not in ("http", "https")
+                or not url.netloc
+                or url.path not in ("", "/")
+                or url.query
+                or "@" in url.netloc
+            ):
+                raise ValueError("--public-url: give scheme and host alone, such as https://demo.example.com")
+        for name, provider in self.oidc.items():
+            if not re.fullmatch(r"[a-z0-9-]{1,32}", name):
+                raise ValueError(f"oidc.{name}: name a provider with small letters, digits and hyphens")
+            issuer = self.issuer(name)
+            if not issuer.startswith("https://") and not _is_loopback(urlsplit(issuer).hostname or ""):
+                raise ValueError(f"oidc.{name}.issuer: give the provider's address, which begins with https://")
+            if not provider.client_secret.get_secret_value():
+                raise ValueError(f"oidc.{name}.client_secret is empty")
+        if self.oidc and not (self.admins or self.allowed_emails or self.allowed_domains) and not self.serves_loopback:
+            raise ValueError("nobody may come in: name yourself in admins, or others in allowed_emails or allowed_domains")
+        for one in self.trusted_proxies:
+            try:
+                ip_network(one, strict=False)
+            except ValueError:
+                raise ValueError(f"trusted_proxies: {one!r} is no address or network such as 10.0.0.0/8") from None
+
+    @property
+    def serves_loopback(self) -> bool:
+        """Whether only this machine can reach the server: no other address, and none given to people."""
+        return _is_loopback(self.host) and (not self.public_url or _is_loopback(urlsplit(self.public_url).hostname or ""))
+
+    @property
+    def url(self) -> str:
+        """The address that people open, without a slash at its end."""
+        if self.public_url:
+            url = urlsplit(self.public_url)
+            return f"{url.scheme}://{url.netloc}".lower()
+        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
+
+    def secrets(self) -> list[str]:
+        """The secrets of the environment or the settings file, the newest first; none if they stand in a file of their own."""
+        given = self.secret.get_secret_value() if self.secret else ""
+        return [one.strip() for one in given.split(",") if one.strip()]
+
+    def issuer(self, name: str) -> str:
+        """The issuer of a provider, as its discovery document must say it."""
+        return self.oidc[name].issuer or (GOOGLE if name == "google" else "")
 
     @property
     def database_url(self) -> str:

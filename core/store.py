@@ -19,6 +19,7 @@ from sqlalchemy import (
     Engine,
     ForeignKey,
     Index,
+    Integer,
     MetaData,
     RowMapping,
     String,
@@ -69,6 +70,13 @@ runs = Table(
     Column("usage", JSON),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("finished_at", DateTime(timezone=True)),
+)
+
+quotas = Table(  # how many runs someone has started who may not start any number; what is deleted still counts
+    "quotas",
+    metadata,
+    Column("user_id", String(255), primary_key=True),
+    Column("runs", Integer, nullable=False),
 )
 
 
@@ -203,6 +211,35 @@ class Store:
             connection.execute(delete(runs).where(runs.c.conversation_id == conversation_id))
             connection.execute(delete(conversations).where(conversations.c.id == conversation_id))
 
+    def count_run(self, user_id: str, quota: int) -> bool:
+        """Count a run of a user who may start `quota` in all; False if those are used up. A race has one winner for each."""
+        with self._engine.begin() as connection:
+            mine = quotas.c.user_id == user_id
+            counted = connection.execute(update(quotas).where(mine, quotas.c.runs < quota).values(runs=quotas.c.runs + 1))
+            if counted.rowcount or connection.execute(select(quotas).where(mine)).first():
+                return bool(counted.rowcount)
+            if quota > 0:
+                connection.execute(insert(quotas).values(user_id=user_id, runs=1))
+            return quota > 0
+
+    def export(self, user_id: str) -> dict[str, Any]:
+        """All that is kept of a user, as JSON values: each conversation with every run of every branch."""
+        with self._engine.begin() as connection:
+            mine = select(conversations).where(conversations.c.user_id == user_id).order_by(conversations.c.created_at)
+            found = [dict(row) for row in connection.execute(mine).mappings()]
+            theirs = select(runs).where(runs.c.user_id == user_id).order_by(runs.c.created_at)
+            rows = [dict(row) for row in connection.execute(theirs).mappings()]
+        for conversation in found:
+            conversation["runs"] = [row for row in rows if row["conversation_id"] == conversation["id"]]
+        return {"conversations": _plain(found)}
+
+    def forget(self, user_id: str) -> None:
+        """Delete all that is kept of a user."""
+        with self._engine.begin() as connection:
+            connection.execute(delete(runs).where(runs.c.user_id == user_id))
+            connection.execute(delete(conversations).where(conversations.c.user_id == user_id))
+            connection.execute(delete(quotas).where(quotas.c.user_id == user_id))
+
     def fail_unfinished(self, error: str) -> int:
         """Mark every run that is not ended as failed with `error`; how many there were."""
         with self._engine.begin() as connection:
@@ -212,6 +249,15 @@ class Store:
                 .values(status="failed", error=error, finished_at=now())
             )
         return found.rowcount
+
+
+def _plain(value: Any) -> Any:
+    """`value` with its times as text (ISO 8601)."""
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return value.isoformat() if isinstance(value, datetime) else value
 
 
 def _row(run: Run) -> dict[str, Any]:

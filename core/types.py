@@ -13,11 +13,12 @@ FinishReason = Literal["stop", "length", "cancelled"]
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who asks. `id` is stable and never shown; `name` is shown and never compared."""
+    """Who asks. `id` is stable and never shown; `name` is shown and never compared; `quota` is how many runs they may start."""
 
     id: str
     name: str
     role: Role = "member"
+    quota: int | None = None
 
 
 class Kind(StrEnum):

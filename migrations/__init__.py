@@ -21,6 +21,17 @@ def alembic_config(metadata: list[MetaData]) -> Config:
 def upgrade(engine: Engine, metadata: list[MetaData]) -> None:
     """Bring the database to the newest revision; on PostgreSQL and SQLite all of it or nothing."""
     config = alembic_config(metadata)
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    sqlite = engine.dialect.name == "sqlite"
+    with engine.connect() as connection:
+        # SQLite alters a table by dropping it once it is copied, and one that is dropped takes along what refers to it.
+        if sqlite:
+            connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+            connection.commit()  # what is switched within a transaction is not switched
+        try:
+            with connection.begin():
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+        finally:
+            if sqlite:
+                connection.exec_driver_sql("PRAGMA foreign_keys=ON")
+                connection.commit()

@@ -17,6 +17,8 @@ from starlette.staticfiles import StaticFiles
 from core import brand
 from core.progress import Progress
 
+Account = Any  # who signed in: it has `name` and `role`; portal does not know auth
+
 STATIC = Path(str(resources.files("portal") / "static"))
 
 _templates = Environment(
@@ -30,8 +32,8 @@ _templates.globals.update(brand=brand, css_variables=brand.css_variables(), logo
 
 
 def render(template: str, **values: object) -> str:
-    """A page of portal/templates as HTML; `error` and `printed` are empty unless given."""
-    return _templates.get_template(template).render({"error": "", "printed": False, **values})
+    """A page of portal/templates as HTML; `error` is empty and `user` nobody unless given."""
+    return _templates.get_template(template).render({"error": "", "user": None, **values})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,9 @@ class Tab:
 
 
 def portal_routes(
-    tabs: Sequence[Tab], progress: Progress, model_name: Callable[[], str], signed_in: Callable[[Request], str]
+    tabs: Sequence[Tab], progress: Progress, model_name: Callable[[], str], account_of: Callable[[Request], Account]
 ) -> list[Route | Mount]:
-    """Home and health. `signed_in(request)` is the name of who asks, "" for nobody."""
+    """Home and health. `account_of(request)` is who asks, None for nobody."""
 
     async def home(request: Request) -> Response:
         asked = request.query_params.get("ui", tabs[0].name)
@@ -55,7 +57,7 @@ def portal_routes(
         return HTMLResponse(
             render(
                 "home.html", tabs=tabs, chosen=next(tab for tab in tabs if tab.name == asked), conversation=conversation,
-                model=model_name(), user=signed_in(request),
+                model=model_name(), user=account_of(request),
             )
         )  # fmt: skip
 
@@ -64,7 +66,7 @@ def portal_routes(
 
     async def readyz(request: Request) -> Response:
         answer: dict[str, Any] = {"ready": progress.ready}
-        if signed_in(request):  # a stranger learns that it is not ready, not of what
+        if account_of(request):  # a stranger learns that it is not ready, not of what
             answer["steps"] = [step_values(name, step) for name, step in progress.steps.items()]
         return JSONResponse(answer, 200 if progress.ready else 503, headers=None if progress.ready else {"Retry-After": "1"})
 

@@ -5,12 +5,13 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from auth.flows import SignIn, pending, safe_next
 from auth.sessions import Account
 
-ADA = SignIn(Account("ada", "Ada", "member"), "link")
+ADA = SignIn(Request({"type": "http"}), Account("ada", "Ada", "member"), "link")
 
 
 class Content:

@@ -14,10 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
-from auth.middleware import SIGNED_OUT, Cookie, Guard
+from auth.middleware import SIGNED_OUT, Guard
 from auth.sessions import Account, Sessions
+from auth.site import Site
 
 HOST = "127.0.0.1:7860"
+SITE = Site.of(f"http://{HOST}", 7860)
 ADA = Account("iss|ada é", "Ada Ö", "member")
 
 
@@ -51,7 +53,7 @@ def sessions(database: Engine) -> Sessions:
 
 @pytest.fixture
 def guard(sessions: Sessions) -> Guard:
-    return Guard(tell, sessions, Cookie(7860), [HOST, "localhost:7860"], ["/healthz", "/static/"])
+    return Guard(tell, sessions, SITE, ["/healthz", "/static/"])
 
 
 @pytest.fixture
@@ -204,7 +206,7 @@ async def test_security_headers_stand_on_every_answer(client: httpx.AsyncClient,
 
 
 async def test_https_adds_hsts_and_a_secure_cookie(sessions: Sessions) -> None:
-    guard = Guard(tell, sessions, Cookie(443, secure=True), ["portico.test"])
+    guard = Guard(tell, sessions, Site.of("https://portico.test", 443))
     transport = httpx.ASGITransport(guard)
     async with httpx.AsyncClient(transport=transport, base_url="https://portico.test") as client:
         answer = await client.get("/x", headers={"cookie": f"__Host-portico={sessions.create(ADA)}"})
@@ -265,7 +267,7 @@ async def test_a_revoked_session_ends_its_open_websocket(guard: Guard, sessions:
 
 async def test_a_revoked_session_gets_a_refusal_where_nothing_was_answered_yet(sessions: Sessions) -> None:
     token = sessions.create(ADA)
-    guard = Guard(think, sessions, Cookie(7860), [HOST])
+    guard = Guard(think, sessions, SITE)
     transport = httpx.ASGITransport(guard)
     async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}", headers=cookie(token)) as client:
         asked = asyncio.create_task(client.get("/x"))
@@ -278,7 +280,7 @@ async def test_a_revoked_session_gets_a_refusal_where_nothing_was_answered_yet(s
 
 async def test_the_absolute_timeout_ends_an_open_websocket(database: Engine) -> None:
     sessions = Sessions(database, absolute=timedelta(seconds=1))
-    guard = Guard(tell, sessions, Cookie(7860), [HOST])
+    guard = Guard(tell, sessions, SITE)
     socket = Socket(guard, origin=f"http://{HOST}", **cookie(sessions.create(ADA)))
     sent = await asyncio.wait_for(socket.run(), 5)
     assert sent[-1] == {"type": "websocket.close", "code": SIGNED_OUT}

@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import Engine
 from starlette.applications import Starlette
 
-from auth.links import Links
-from auth.middleware import Cookie, Guard
-from auth.routes import NEW_LINK_EVERY_S, auth_routes
-from auth.sessions import Sessions
+from auth.middleware import Guard
+from auth.routes.common import Pages
+from auth.routes.sign_in import NEW_LINK_EVERY_S, sign_in_routes
 from portal.pages import render
+from tests.support.auth import make_auth
 from tests.support.clock import Clock
 
 BASE = "http://127.0.0.1:7860"
@@ -22,11 +22,11 @@ OURS = {"origin": BASE}
 
 class Site:
     def __init__(self, database: Engine) -> None:
-        self.sessions, self.links, self.clock = Sessions(database), Links(database), Clock()
+        self.auth = make_auth(database)
+        self.sessions, self.links, self.clock = self.auth.sessions, self.auth.links, Clock()
         self.printed = 0
-        cookie = Cookie(7860)
-        routes = auth_routes(self.sessions, self.links, cookie, render, self.print_link, clock=self.clock)
-        self.app = Guard(Starlette(routes=routes), self.sessions, cookie, ["127.0.0.1:7860"], ["/auth/sign-in", "/auth/link"])
+        routes = sign_in_routes(self.auth, Pages(self.auth, render), self.print_link, self.clock)
+        self.app = Guard(Starlette(routes=routes), self.sessions, self.auth.site, ["/auth/sign-in", "/auth/link"])
 
     def print_link(self) -> None:
         self.printed += 1
@@ -135,4 +135,4 @@ async def test_no_token_is_logged(site: Site, client: httpx.AsyncClient, caplog:
     await client.post("/auth/link", data={"token": token})
     assert token not in caplog.text
     assert client.cookies["portico-7860"] not in caplog.text
-    assert "owner signed in by link, from 127.0.0.1" in caplog.text
+    assert "sign-in: owner, from 127.0.0.1 method=link" in caplog.text

@@ -48,8 +48,7 @@ def test_another_file_by_name(empty_folder: Path) -> None:
         ({"ui": ["react"]}, "no frontend 'react'; choose from gradio, streamlit"),
         ({"ui": ["gradio", "gradio"]}, "each only once"),
         ({"ui": []}, "at least one"),
-        ({"host": "0.0.0.0"}, "second factor"),
-        ({"host": "example.com"}, "second factor"),
+        ({"host": "0.0.0.0"}, "say with --public-url"),
         ({"colour": "red"}, "no setting 'colour'"),
     ],
 )

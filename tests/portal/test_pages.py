@@ -8,11 +8,13 @@ import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 
+from auth.sessions import Account
 from core.progress import Progress
 from portal.pages import Tab, not_found, portal_routes, render, waiting_page
 
 TABS = [Tab("gradio", "Gradio"), Tab("streamlit", "Streamlit")]
 HTML = {"accept": "text/html"}
+SIGNED_IN = {**HTML, "x-test-user": "Ada"}
 
 
 @pytest.fixture
@@ -22,24 +24,25 @@ def progress() -> Progress:
 
 @pytest.fixture
 async def client(progress: Progress) -> AsyncIterator[httpx.AsyncClient]:
-    def signed_in(request: Request) -> str:
-        return request.headers.get("x-test-user", "")
+    def account_of(request: Request) -> Account | None:
+        name = request.headers.get("x-test-user", "")
+        return Account(name, name, "member") if name else None
 
-    app = Starlette(routes=portal_routes(TABS, progress, lambda: "Model <b>", signed_in), exception_handlers={404: not_found})
+    app = Starlette(routes=portal_routes(TABS, progress, lambda: "Model <b>", account_of), exception_handlers={404: not_found})
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://portico.test") as made:
         yield made
 
 
 async def test_home_shows_the_chosen_frontend_and_keeps_the_conversation(client: httpx.AsyncClient) -> None:
-    page = (await client.get("/?ui=streamlit&c=abc", headers=HTML)).text
+    page = (await client.get("/?ui=streamlit&c=abc", headers=SIGNED_IN)).text
     assert 'src="/streamlit/?c=abc"' in page
     assert 'href="/?ui=gradio&amp;c=abc"' in page
     assert re.search(r'data-ui="streamlit" aria-current="page"', page)
-    assert 'src="/gradio/"' in (await client.get("/", headers=HTML)).text
+    assert 'src="/gradio/"' in (await client.get("/", headers=SIGNED_IN)).text
 
 
 async def test_what_is_shown_is_escaped(client: httpx.AsyncClient) -> None:
-    page = (await client.get("/", params={"c": '"><script>alert(1)</script>'}, headers=HTML)).text
+    page = (await client.get("/", params={"c": '"><script>alert(1)</script>'}, headers=SIGNED_IN)).text
     assert "<script>alert(1)" not in page
     assert "Model &lt;b&gt;" in page
     unknown = await client.get("/", params={"ui": "<script>alert(1)</script>"}, headers=HTML)
@@ -78,7 +81,7 @@ def test_the_waiting_page_names_every_step_and_says_when_to_come_back(progress: 
 
 @pytest.mark.parametrize("template", ["sign_in.html", "link.html", "error.html"])
 def test_no_page_of_ours_names_another_host(template: str) -> None:
-    page = render(template, status=404)
+    page = render(template, status=404, providers=[], again=False, printed=False, here=True, next="/")
     assert not re.search(r"""(?:src|href|action|url\()=?["'(]?(?:https?:)?//""", page)
     assert '<html lang="en">' in page
     assert "<h1>" in page

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,11 +14,15 @@ from pathlib import Path
 from urllib.parse import unquote
 
 COMMIT = "c0ffee" + "0" * 34
+PIECE = 64 * 1024
 
 
 @contextmanager
-def model_hub(models: dict[str, Path]) -> Iterator[tuple[str, list[str]]]:
-    """Serve `models` (hub id -> folder); gives the endpoint's address and the list of paths that were asked for."""
+def model_hub(models: dict[str, Path], bytes_per_second: float = math.inf) -> Iterator[tuple[str, list[str]]]:
+    """Serve `models` (hub id -> folder); gives the endpoint's address and the list of paths that were asked for.
+
+    A body is sent in pieces, at `bytes_per_second` at most.
+    """
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -81,7 +87,10 @@ def model_hub(models: dict[str, Path]) -> Iterator[tuple[str, list[str]]]:
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(body)
+                for start in range(0, len(body), PIECE):
+                    piece = body[start : start + PIECE]
+                    self.wfile.write(piece)
+                    time.sleep(len(piece) / bytes_per_second)
 
         def log_message(self, format: str, *args: object) -> None: ...
 

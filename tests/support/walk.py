@@ -63,8 +63,8 @@ async def ask_all() -> list[dict[str, object]]:
 
 async def build_lazy_routes(made: Any, inner: Any) -> None:
     """Streamlit makes its routes at the first request."""
-    token = inner.state.sessions.create(Account("ada", "Ada", "member"))
-    cookies = {inner.state.cookie.name: token}
+    token = inner.state.auth.sessions.create(Account("ada", "Ada", "member"))
+    cookies = {inner.state.auth.site.cookie(BASE[7:]).name: token}
     async with httpx.AsyncClient(transport=httpx.ASGITransport(made), base_url=BASE, cookies=cookies) as client:
         answer = await client.get("/streamlit/")
         assert answer.status_code == 200, answer

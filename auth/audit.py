@@ -1,0 +1,102 @@
+"""The audit log: who did what, to whom, from where and when. Never a secret: details are named, short and chosen by us."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Engine, insert, select
+
+from auth.store import Clock, audit, aware, utc_now
+
+# Each event's name and what it means to a reader. A test holds docs/sign-in.md and the code against this list.
+EVENTS = {
+    "sign-in": "Someone signed in",
+    "sign-in-refused": "Someone was not let in",
+    "sign-out": "Someone signed out",
+    "second-factor": "A second factor was shown",
+    "second-factor-failed": "A second factor was wrong",
+    "locked": "Too many wrong second factors: locked for a while",
+    "totp-added": "An authenticator app was added",
+    "totp-removed": "An authenticator app was removed",
+    "passkey-added": "A passkey was added",
+    "passkey-removed": "A passkey was removed",
+    "recovery-codes-made": "New recovery codes were made",
+    "recovery-code-used": "A recovery code was used",
+    "browser-remembered": "A browser was remembered",
+    "browser-forgotten": "A remembered browser was forgotten",
+    "session-ended": "A session was ended by its owner",
+    "sessions-ended": "All other sessions were ended",
+    "token-made": "An API token was made",
+    "token-revoked": "An API token was revoked",
+    "exported": "Data were exported",
+    "invited": "An invitation was made",
+    "invitation-used": "An invitation was used",
+    "invitation-revoked": "An invitation was revoked",
+    "role-changed": "A role was changed",
+    "factors-reset": "Someone's second factors were reset",
+    "user-disabled": "Someone was shut out",
+    "user-enabled": "Someone was let in again",
+    "user-deleted": "An account was deleted",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a request came from, for the log: the peer's address and its browser as it names itself."""
+
+    address: str = ""
+    agent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the log."""
+
+    id: int
+    at: datetime
+    event: str
+    actor_id: str
+    actor: str
+    subject_id: str
+    address: str
+    agent: str
+    details: Mapping[str, str]
+
+
+class Audit:
+    """Writes and reads the log."""
+
+    def __init__(self, engine: Engine, clock: Clock = utc_now) -> None:
+        self._engine, self._clock = engine, clock
+
+    def record(
+        self, event: str, actor_id: str = "", actor: str = "", origin: Origin = Origin(), subject_id: str = "", **details: str
+    ) -> None:  # fmt: skip
+        """Write that `actor` did `event`, to `subject_id` if that is someone or something else."""
+        if event not in EVENTS:
+            raise ValueError(f"no audit event {event!r}")
+        values = {
+            "event": event, "actor_id": actor_id, "actor": actor[:255], "subject_id": subject_id,
+            "address": origin.address[:64], "agent": origin.agent[:255], "details": details, "at": self._clock(),
+        }  # fmt: skip
+        with self._engine.begin() as connection:
+            connection.execute(insert(audit).values(values))
+
+    def entries(self, event: str = "", person: str = "", before: int | None = None, limit: int | None = 100) -> list[Entry]:
+        """The newest first: of one `event`, of one `person` (id, or a part of the name), older than the entry `before`."""
+        query = select(audit).order_by(audit.c.id.desc()).limit(limit)
+        if event:
+            query = query.where(audit.c.event == event)
+        if person:
+            like = audit.c.actor.icontains(person, autoescape=True)
+            query = query.where(like | (audit.c.actor_id == person) | (audit.c.subject_id == person))
+        if before is not None:
+            query = query.where(audit.c.id < before)
+        with self._engine.begin() as connection:
+            rows = connection.execute(query).all()
+        return [
+            Entry(row.id, aware(row.at), row.event, row.actor_id, row.actor, row.subject_id, row.address, row.agent, row.details)
+            for row in rows
+        ]

@@ -1,0 +1,35 @@
+"""All of auth over a test's database, with a clock that the test may move."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Engine
+
+from auth.parts import Auth, Options, open_auth
+from auth.site import Site
+
+BASE = "http://127.0.0.1:7860"
+SECRET = "a secret that only the tests know, 48 characters"
+
+
+class Now:
+    """The time of the tests, which stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = datetime.now(UTC).replace(microsecond=0)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def move(self, **units: float) -> None:
+        """move(minutes=15)"""
+        self.now += timedelta(**units)
+
+
+def make_auth(database: Engine, clock: Any = None, public: str = BASE, **options: Any) -> Auth:
+    """`open_auth` with a test's secret, at `public`."""
+    site = Site.of(public, 7860)
+    return open_auth(database, replace(Options(site, [SECRET]), **options), *([clock] if clock else []))
