@@ -5,14 +5,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: serve test check format clean
+.PHONY: serve test bench check format clean
 
 serve: $(VENV)/.serve
 	$(BIN)/python app.py serve $(ARGS)
 
 test: $(VENV)/.dev
 	$(BIN)/python -m tests.support.chromium
+	$(BIN)/python -m tests.support.node
 	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m bench
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -9,8 +9,8 @@ import logging
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -18,6 +18,8 @@ import typer
 from click import Context as ClickContext
 from typer.core import TyperGroup
 
+from auth.commands import people
+from core.addresses import is_loopback
 from core.errors import SettingsError, UserError, screen_message
 from core.progress import Progress
 from core.settings import FRONTENDS, Settings, load_settings
@@ -53,7 +55,7 @@ class Portico:
 
     def __init__(
         self, settings: Settings, store: Store, runner: Runner | None,
-        on_fatal: Callable[[str], None], changed: Callable[[Progress], None], refresh: Callable[[], None],
+        on_fatal: Callable[[str], None], changed: Callable[[Progress], None], keep_up: Callable[[], None],
     ) -> None:  # fmt: skip
         from core.models import parse_reference
 
@@ -65,7 +67,8 @@ class Portico:
         self.service: InferenceService | None = None
         self._settings, self._store, self._runner, self._on_fatal = settings, store, runner, on_fatal
         self._importing = threading.Lock()  # one large import at a time: two in parallel meet in each other's half-made modules
-        self._refresh, self._stop = refresh, asyncio.Event()
+        self._model_checked = threading.Event()
+        self._keep_up, self._stop = keep_up, asyncio.Event()
 
     @asynccontextmanager
     async def lifespan(self, app: object) -> AsyncIterator[None]:
@@ -83,13 +86,13 @@ class Portico:
                 await asyncio.to_thread(self.service.close)
 
     async def _watch(self) -> None:
-        """See what other processes change in the database of auth (`python app.py user`)."""
+        """Keep up with what time and other processes change in the database of auth (`python app.py user`), from the start on."""
         while True:
-            await asyncio.sleep(REFRESH_S)
             try:
-                await asyncio.to_thread(self._refresh)
+                await asyncio.to_thread(self._keep_up)
             except Exception:  # the database may be away for a while
                 log.warning("could not look for changed accounts", exc_info=True)
+            await asyncio.sleep(REFRESH_S)
 
     async def _run(self) -> None:
         """One task for the frontends' whole lives, since each lifespan must be left in the task that entered it."""
@@ -105,7 +108,16 @@ class Portico:
         except Exception as error:
             self._on_fatal(screen_message(error))
 
+    @contextmanager
+    def _model_first(self) -> Iterator[None]:
+        """The frontends import after this: a wrong model is refused at once, and a download counts its bytes meanwhile."""
+        with self._importing:
+            yield
+        self._model_checked.set()
+
     def _load_frontend(self, frontend: Frontend) -> None:
+        if not self._runner:
+            self._model_checked.wait()
         with self._importing:
             self.progress.begin(frontend.name)
             frontend.load()
@@ -139,7 +151,7 @@ class Portico:
         reference = models.parse_reference(self._settings.model)
         self.progress.begin("download")
         checked = models.find_model(
-            reference, budget, self._importing, lambda done, total: self.progress.report("download", done, total, "B")
+            reference, budget, self._model_first(), lambda done, total: self.progress.report("download", done, total, "B")
         )
         self.progress.finish("download")
         self.progress.begin("weights")
@@ -198,15 +210,24 @@ def create_app(
     from starlette.routing import Mount
 
     import core.store
+    from api.routes import api_routes
+    from auth.guests import sweep
     from auth.middleware import Guard
     from auth.routes import HALF, PUBLIC, auth_routes
+    from doors import open_doors
     from portal.compression import Compression
     from portal.pages import Tab, not_found, portal_routes, render
 
     data_lock = lock_data(settings.data)
     database, doors = open_doors(settings)
     store = core.store.Store(database)
-    portico = Portico(settings, store, runner, on_fatal, changed, doors.sessions.refresh)
+
+    def keep_up() -> None:
+        doors.sessions.refresh()
+        doors.tokens.refresh()
+        sweep(doors, forget)
+
+    portico = Portico(settings, store, runner, on_fatal, changed, keep_up)
 
     def print_link() -> None:
         print_line(f"Sign in (once, within 15 minutes): {link_address(settings)}/auth/link#{doors.links.create()}")
@@ -215,16 +236,21 @@ def create_app(
         return store.export(user_id)
 
     def forget(user_id: str) -> None:
-        store.forget(user_id)
+        (portico.service or store).forget(user_id)  # before the service is up, nothing of anyone's runs
 
     def account_of(request: Any) -> Any:
         return request.scope["user"].account if request.scope["user"] else None
+
+    def lacks_second_factor(request: Any) -> bool:
+        account = account_of(request)
+        return account is not None and account.role != "guest" and not doors.factors.enrolled(account.id)
 
     tabs = [Tab(slot.frontend.name, slot.frontend.title) for slot in portico.slots]
     inner = Starlette(
         routes=[
             *auth_routes(doors, render, print_link, export, forget),
-            *portal_routes(tabs, portico.progress, lambda: portico.model_name, account_of),
+            *api_routes(lambda: portico.service, user_of),
+            *portal_routes(tabs, portico.progress, lambda: portico.model_name, account_of, lacks_second_factor),
             *(Mount(f"/{slot.frontend.name}", slot) for slot in portico.slots),
         ],
         exception_handlers={404: not_found},
@@ -241,51 +267,6 @@ def create_app(
     return guard
 
 
-def open_doors(settings: Settings) -> tuple[Any, Auth]:
-    """The database, brought to its newest revision, and all of auth over it. Raises SettingsError."""
-    from sqlalchemy.exc import DBAPIError
-
-    import auth.store
-    import core.store
-    from auth.keys import SecretError, read_or_make_secrets
-    from auth.oidc import ProviderSettings
-    from auth.parts import Options, open_auth
-    from auth.people import Admission
-    from auth.site import Site
-    from core.database import open_database
-    from migrations import upgrade
-
-    database = open_database(settings.database_url)
-    try:
-        upgrade(database, [core.store.metadata, auth.store.metadata])
-    except DBAPIError as error:
-        raise SettingsError(f"The database cannot be used ({error.orig}). Check --database, and that its server runs.") from None
-    providers = [
-        ProviderSettings(
-            name, one.title or name.title(), settings.issuer(name), one.client_id, one.client_secret.get_secret_value(),
-            one.algorithm,
-        )
-        for name, one in settings.oidc.items()
-    ]  # fmt: skip
-    lists = (settings.allowed_emails, settings.allowed_domains, settings.admins)
-    admission = Admission(*(frozenset(one.lower() for one in names) for names in lists))
-    secret_file = settings.secret_file or settings.data / "secret"
-    try:
-        secrets = settings.secrets() or read_or_make_secrets(secret_file)
-        options = Options(
-            Site.of(settings.url, settings.port), secrets, admission, providers=providers,
-            link_needs_second_factor=settings.two_factor == "required" or not settings.serves_loopback,
-            trusted_proxies=settings.trusted_proxies,
-        )  # fmt: skip
-        return database, open_auth(database, options)
-    except SecretError as error:
-        raise SettingsError(
-            f"{error} It stands in {settings.secret_file or settings.data / 'secret'}, or in PORTICO_SECRET."
-        ) from None
-    except OSError as error:
-        raise SettingsError(f"The server's secret cannot be read or written: {error.filename} ({error.strerror}).") from None
-
-
 def link_address(settings: Settings) -> str:
     """Where the terminal's link leads: this machine, from which alone it works."""
     return settings.url if settings.serves_loopback else f"http://127.0.0.1:{settings.port}"
@@ -300,7 +281,7 @@ class ServeByDefault(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-cli = typer.Typer(cls=ServeByDefault, add_completion=False, help="One model, one front door, every frontend.")
+cli = typer.Typer(cls=ServeByDefault, add_completion=False)
 
 
 def _print_version(wanted: bool) -> None:
@@ -310,11 +291,17 @@ def _print_version(wanted: bool) -> None:
 
 
 @cli.callback()
-def main(version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True)] = False) -> None:
+def main(
+    ctx: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and stop.")
+    ] = False,
+) -> None:
     """Portico puts a Transformers model behind a real sign-in, with interchangeable frontends.
 
     Without a command it serves: `app.py --model X` is `app.py serve --model X`; `app.py serve --help` lists the flags.
     """
+    ctx.obj = open_doors_beside
 
 
 def _help(setting: str) -> str:
@@ -336,21 +323,71 @@ def serve(
     config: Annotated[Path | None, typer.Option(help="A file with these settings.", metavar="portico.toml")] = None,
 ) -> None:
     """Serve a model (the default command). Flags win over PORTICO_* variables, and those over portico.toml."""
-    given = {
-        "task": task, "ui": ui, "host": host, "port": port, "data": data, "database": database, "memory": memory,
-        "public_url": public_url, "two_factor": two_factor,
-    }  # fmt: skip
+    given = _given(
+        task=task, ui=ui, host=host, port=port, data=data, database=database, memory=memory, public_url=public_url,
+        two_factor=two_factor,
+    )  # fmt: skip
     if model and len(model) > 1:
         fail("--model: this version serves one model at a time; give the flag once.", code=2)
     if model:
         given["model"] = model[0]
     try:
-        settings = load_settings({name: value for name, value in given.items() if value is not None}, config)
+        settings = load_settings(given, config)
         listening = listen(settings)
     except UserError as error:
         fail(error.message, code=2)
-    settings = settings.model_copy(update={"port": listening.getsockname()[1]})
+    settings = settings.model_copy(update={"port": listening[0].getsockname()[1]})
     run_server(settings, listening)
+
+
+@cli.command()
+def doctor(
+    host: Annotated[str | None, typer.Option(help=_help("host"), metavar="ADDRESS")] = None,
+    port: Annotated[int | None, typer.Option(help=_help("port"), metavar="PORT")] = None,
+    data: Annotated[Path | None, typer.Option(help=_help("data"), metavar="DIR")] = None,
+    database: Annotated[str | None, typer.Option(help=_help("database"), metavar="URL")] = None,
+    public_url: Annotated[str | None, typer.Option(help=_help("public_url"), metavar="URL")] = None,
+    two_factor: Annotated[str | None, typer.Option(help=_help("two_factor"), metavar="required|optional")] = None,
+    config: Annotated[Path | None, typer.Option(help="A file with these settings.", metavar="portico.toml")] = None,
+) -> None:
+    """Check the settings, the address and each provider, and print the redirect URI to register.
+
+    Give it what serve gets of these flags. It changes nothing; the server may run meanwhile. Exit status 1: something is wrong.
+    """
+    from auth.doctor import report
+    from doors import check_up
+
+    given = _given(host=host, port=port, data=data, database=database, public_url=public_url, two_factor=two_factor)
+    if not report(check_up(given, config), typer.echo):
+        raise typer.Exit(1)
+
+
+cli.add_typer(people, name="user")
+
+
+@contextmanager
+def open_doors_beside(config: Path | None, data: Path | None, database: str | None) -> Iterator[Auth]:
+    """All of auth for the `user` commands, whether or not the server runs; ends the process with a sentence if that fails."""
+    from core.database import sqlite_file
+    from doors import open_doors
+
+    try:
+        settings = load_settings(_given(data=data, database=database), config)
+        file = sqlite_file(settings.database_url)
+        if file and not file.is_file():
+            raise SettingsError(f"There is no database {file}. Give the server's --data or --config, or start the server once.")
+        engine, auth = open_doors(settings)
+    except UserError as error:
+        fail(error.message, code=2, before="")
+    try:
+        yield auth
+    finally:
+        engine.dispose()
+
+
+def _given(**flags: Any) -> dict[str, Any]:
+    """The flags that were given."""
+    return {name: value for name, value in flags.items() if value is not None}
 
 
 def lock_data(folder: Path) -> Any:
@@ -370,24 +407,34 @@ def lock_data(folder: Path) -> Any:
     return lock
 
 
-def listen(settings: Settings) -> socket.socket:
-    """The bound and listening socket; raises SettingsError if the port is taken."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+def listen(settings: Settings) -> list[socket.socket]:
+    """The bound and listening sockets; raises SettingsError if the port is taken.
+
+    An address of the network alone does not reach this machine's loopback, where the terminal's link works: that is a second one.
+    """
+    first = bind(settings.host, settings.port)
+    if settings.host in ("0.0.0.0", "::") or is_loopback(settings.host):  # noqa: S104 (they are compared)
+        return [first]
+    return [first, bind("127.0.0.1", first.getsockname()[1])]
+
+
+def bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((settings.host, settings.port))
+        listening.bind((host, port))
     except OSError as error:
         listening.close()
         raise SettingsError(
-            f"Port {settings.port} of {settings.host} cannot be had ({error.strerror}). "
+            f"Port {port} of {host} cannot be had ({error.strerror}). "
             "Stop what uses it, or choose another with --port; 0 takes a free one."
         ) from None
     listening.listen(128)
     return listening
 
 
-def run_server(settings: Settings, listening: socket.socket, runner: Runner | None = None) -> None:
+def run_server(settings: Settings, listening: list[socket.socket], runner: Runner | None = None) -> None:
     """Serve until a signal comes; exits with status 1 if the app cannot come up."""
     import uvicorn
 
@@ -396,6 +443,8 @@ def run_server(settings: Settings, listening: socket.socket, runner: Runner | No
     # The guard and the end of the process leave streams unterminated on purpose, so that their readers know of the cut.
     logging.getLogger("uvicorn.error").addFilter(lambda record: "without completing response" not in record.getMessage())
     print_line(f"Portico {VERSION} on http://{address(settings)}")
+    if not settings.serves_loopback and settings.url.startswith("http:"):
+        print_line(f"Not encrypted: at {settings.url} the network can read along. docs/sign-in.md shows how to get https.")
     fatal: list[str] = []
 
     def on_fatal(message: str) -> None:
@@ -415,7 +464,7 @@ def run_server(settings: Settings, listening: socket.socket, runner: Runner | No
         )
     )  # fmt: skip
     with suppress(KeyboardInterrupt):  # uvicorn raises it once more when it has ended well
-        server.run(sockets=[listening])
+        server.run(sockets=listening)
     if fatal:
         fail(fatal[0], code=1)
     print_line("Portico stopped.")
@@ -431,8 +480,8 @@ def print_line(line: str) -> None:
     sys.stderr.flush()
 
 
-def fail(message: str, code: int) -> NoReturn:
-    print_line(f"Portico stopped: {message}")
+def fail(message: str, code: int, before: str = "Portico stopped: ") -> NoReturn:
+    print_line(before + message)
     raise typer.Exit(code)
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import ColumnElement, Engine, insert, or_, select
 
-from auth.store import Clock, audit, aware, utc_now
+from auth.store import Clock, audit, aware, users, utc_now
+
+CHUNK = 1000  # entries that are read at once
 
 # Each event's name and what it means to a reader. A test holds docs/sign-in.md and the code against this list.
 EVENTS = {
@@ -36,6 +38,7 @@ EVENTS = {
     "invitation-revoked": "An invitation was revoked",
     "role-changed": "A role was changed",
     "factors-reset": "Someone's second factors were reset",
+    "signed-out-everywhere": "Someone was signed out everywhere",
     "user-disabled": "Someone was shut out",
     "user-enabled": "Someone was let in again",
     "user-deleted": "An account was deleted",
@@ -85,13 +88,12 @@ class Audit:
             connection.execute(insert(audit).values(values))
 
     def entries(self, event: str = "", person: str = "", before: int | None = None, limit: int | None = 100) -> list[Entry]:
-        """The newest first: of one `event`, of one `person` (id, or a part of the name), older than the entry `before`."""
+        """The newest first: of one `event`, by or about one `person` (id, or a part of a name or email), older than `before`."""
         query = select(audit).order_by(audit.c.id.desc()).limit(limit)
         if event:
             query = query.where(audit.c.event == event)
         if person:
-            like = audit.c.actor.icontains(person, autoescape=True)
-            query = query.where(like | (audit.c.actor_id == person) | (audit.c.subject_id == person))
+            query = query.where(_about(person))
         if before is not None:
             query = query.where(audit.c.id < before)
         with self._engine.begin() as connection:
@@ -100,3 +102,20 @@ class Audit:
             Entry(row.id, aware(row.at), row.event, row.actor_id, row.actor, row.subject_id, row.address, row.agent, row.details)
             for row in rows
         ]
+
+    def walk(self, event: str = "", person: str = "") -> Iterator[Entry]:
+        """All that `entries` finds, however many those are."""
+        before: int | None = None
+        while found := self.entries(event, person, before, CHUNK):
+            yield from found
+            before = found[-1].id
+
+
+def _about(person: str) -> ColumnElement[bool]:
+    """By or about `person`. Entries outlive accounts: a name that is gone is still found as the one who acted."""
+    called = users.c.name.icontains(person, autoescape=True) | users.c.email.icontains(person, autoescape=True)
+    known = select(users.c.id).where(called)
+    return or_(
+        audit.c.actor.icontains(person, autoescape=True), audit.c.actor_id == person, audit.c.subject_id == person,
+        audit.c.actor_id.in_(known), audit.c.subject_id.in_(known),
+    )  # fmt: skip

@@ -43,9 +43,10 @@ def pending(stages: Sequence[Stage], sign_in: SignIn) -> Response | None:
 def safe_next(target: str) -> str:
     """`target` if it is a path on this site, else "/".
 
-    Browsers read a backslash as a slash and skip control characters, so neither may be in it.
+    Browsers read a backslash as a slash and skip control characters, so neither may be in it, nor a space, nor what is no
+    character at all and could not be sent.
     """
-    if not target.startswith("/") or target.startswith("//") or "\\" in target or any(ord(char) <= 32 for char in target):
+    if not target.startswith("/") or target.startswith("//") or "\\" in target or " " in target or not target.isprintable():
         return "/"
     try:
         parts = urlsplit(target)

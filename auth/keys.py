@@ -57,15 +57,23 @@ class Vault:
         return sealed[:KEY_ID_BYTES] == self._newest
 
 
+def read_secrets(file: Path) -> list[str]:
+    """The secrets in `file`, one a line, the newest first."""
+    try:
+        found = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except UnicodeDecodeError:
+        raise SecretError(f"{file} is not text. A secret is a line of at least {MIN_SECRET} letters and digits.") from None
+    if not found:
+        raise SecretError(f"{file} is empty. Put a secret in it, or delete it for a new one.")
+    return found
+
+
 def read_or_make_secrets(file: Path) -> list[str]:
-    """The secrets in `file`, one a line, the newest first. A file that is not there is made, readable by its owner alone."""
+    """The secrets in `file`. A file that is not there is made, readable by its owner alone."""
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        found = [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-        if not found:
-            raise SecretError(f"{file} is empty. Put a secret in it, or delete it for a new one.") from None
-        return found
+        return read_secrets(file)
     with os.fdopen(descriptor, "w", encoding="utf-8") as made:
         made.write(secret := secrets.token_urlsafe(48))
         made.write("\n")

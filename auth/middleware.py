@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -83,12 +84,14 @@ class Guard:
         self._app, self._sessions, self._site, self._peers = app, sessions, site, peers or Peers()
         self._public, self._half, self._api, self._find_token = _Paths(public), _Paths(half), api, find_token
         self._open: dict[str, set[_Connection]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
         sessions.on_revoke.append(self.close_session)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
+        self._loop = asyncio.get_running_loop()
         headers: Headers = scope["headers"]
         hosts = [value.decode("latin-1").lower() for name, value in headers if name == b"host"]
         host = hosts[0] if len(hosts) == 1 else ""
@@ -208,7 +211,16 @@ class Guard:
                 del self._open[session.id]
 
     def close_session(self, session_id: str) -> None:
-        """End what the session holds open."""
+        """End what the session holds open. From a thread it is done on the event loop: a request that was let in a moment
+        before the revocation is among `_open` by then."""
+        loop = self._loop
+        if loop is None or _current_task() is not None:
+            self._close(session_id)
+        else:
+            with suppress(RuntimeError):  # the loop is closed, and with it everything that was open
+                loop.call_soon_threadsafe(self._close, session_id)
+
+    def _close(self, session_id: str) -> None:
         for connection in tuple(self._open.get(session_id, ())):
             connection.revoke()
 
@@ -242,7 +254,9 @@ class _Connection:
 
 def _sign_in_first(scope: Scope) -> Response:
     """For a page the way to sign in and back, for anything else a 401."""
-    if scope["type"] == "http" and scope["method"] == "GET" and b"text/html" in _header(scope["headers"], b"accept"):
+    if scope["type"] == "http" and b"text/html" in _header(scope["headers"], b"accept"):
+        if scope["method"] != "GET":  # a form whose session ended before it was sent: its address is seldom a page
+            return RedirectResponse("/auth/sign-in", 303)
         target = scope["path"] + ("?" + scope["query_string"].decode("latin-1") if scope["query_string"] else "")
         return RedirectResponse("/auth/sign-in?next=" + quote(target, safe=""), 303)
     return JSONResponse({"error": "Sign in first, at /auth/sign-in."}, 401)

@@ -70,7 +70,7 @@ class Peers:
 
     def address(self, scope: Mapping[str, Any]) -> str:
         """The address of the browser: the socket's peer, or the nearest that trusted proxies name and do not own."""
-        peer = str(scope["client"][0]) if scope.get("client") else ""
+        peer = _socket(scope)
         if not self._is_trusted(peer):
             return peer
         named = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for").decode("latin-1")
@@ -82,15 +82,24 @@ class Peers:
 
     def describe(self, scope: Mapping[str, Any]) -> dict[str, Any]:
         """`peer`, the browser's address for the log, and `on_this_machine`, which the terminal's link asks for."""
-        peer = self.address(scope)
+        peer, socket = self.address(scope), _socket(scope)
         direct = not any(name in FORWARDED for name, _ in scope["headers"])
-        # A forwarded request from a proxy on this machine that is not trusted may come from anywhere.
-        trusted = bool(scope.get("client")) and self._is_trusted(str(scope["client"][0]))
-        here = (direct or trusted) and _is_address(peer) and ip_address(peer).is_loopback
+        # What a proxy on this machine forwards may come from anywhere, unless it is trusted to say from where.
+        here = _is_loopback(socket) and _is_loopback(peer) and (direct or self._is_trusted(socket))
         return {"peer": peer, "on_this_machine": here}
 
     def _is_trusted(self, address: str) -> bool:
         return _is_address(address) and any(ip_address(address) in network for network in self._trusted)
+
+
+def _socket(scope: Mapping[str, Any]) -> str:
+    """The address at the other end of the socket; an IPv4 one as such, also where a socket of IPv6 took it."""
+    address = str(scope["client"][0]) if scope.get("client") else ""
+    return address.removeprefix("::ffff:") if "." in address else address
+
+
+def _is_loopback(address: str) -> bool:
+    return _is_address(address) and ip_address(address).is_loopback
 
 
 def _is_address(text: str) -> bool:

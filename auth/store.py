@@ -31,6 +31,8 @@ users = Table(
     Column("name", String(255), nullable=False),
     Column("email", String(320)),  # as the provider last gave it; shown, never compared to tell who someone is
     Column("role", String(16), nullable=False),
+    Column("own_role", String(16)),  # of one whom the settings' list makes an admin: what they are again when off it
+    Column("domain", String(255)),  # as the provider last vouched for it
     Column("invitation_id", String(32), ForeignKey("invitations.id"), index=True),  # what let them in, if that is what it was
     Column("quota", Integer),  # questions that they may ask in all; None: no bound
     Column("failures", Integer, nullable=False, server_default="0"),  # wrong second factors since the last right one
@@ -83,6 +85,7 @@ states = Table(  # sign-ins that are at a provider
     Column("nonce", String(64), nullable=False),
     Column("verifier", LargeBinary, nullable=False),  # sealed; PKCE, RFC 7636
     Column("next", String(2000), nullable=False),
+    Column("address", String(64), nullable=False, index=True),  # from where: a flood drops its own rows first
     _moment("expires_at"),
 )
 

@@ -11,6 +11,8 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from core.errors import SettingsError
 
+NO_URL = "--database: this is no database URL. Use one like postgresql://user:password@host/name, or leave it out for SQLite."
+
 
 def open_database(url: str) -> Engine:
     """An engine for `url`. A SQLite file is made, readable by its owner alone. Raises SettingsError for an URL that is none."""
@@ -21,9 +23,7 @@ def open_database(url: str) -> Engine:
         # hide_parameters: an error that is logged must not carry what people wrote
         engine = create_engine(parsed, hide_parameters=True, pool_pre_ping=parsed.get_backend_name() != "sqlite")
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError):
-        raise SettingsError(
-            "--database: this is no database URL. Use one like postgresql://user:password@host/name, or leave it out for SQLite."
-        ) from None
+        raise SettingsError(NO_URL) from None
     if engine.dialect.name == "sqlite":
         if parsed.database:
             file = Path(parsed.database)
@@ -31,6 +31,15 @@ def open_database(url: str) -> Engine:
             file.touch(mode=0o600)
         event.listen(engine, "connect", _prepare_sqlite)
     return engine
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of a SQLite database; None for any other. Raises SettingsError for an URL that is none."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise SettingsError(NO_URL) from None
+    return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
 
 
 def _prepare_sqlite(connection: Any, record: Any) -> None:

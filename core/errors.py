@@ -12,7 +12,9 @@ log = logging.getLogger("portico")
 
 
 class UserError(Exception):
-    """What went wrong, in a sentence for the person who asked."""
+    """What went wrong, in a sentence for the person who asked; `code` is the same for programs."""
+
+    code = "refused"
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -30,6 +32,8 @@ class BadInput(UserError):
 class NotFound(UserError):
     """Not there, or another user's: the two are told apart to nobody."""
 
+    code = "not_found"
+
     def __init__(self, what: str) -> None:
         super().__init__(f"This {what} does not exist, or it is not yours. Start a new chat, or choose one from the list.")
         self.what = what
@@ -37,6 +41,8 @@ class NotFound(UserError):
 
 class PromptTooLong(UserError):
     """The message alone is longer than the model can read."""
+
+    code = "context_length_exceeded"
 
     def __init__(self, tokens: int, limit: int) -> None:
         super().__init__(
@@ -49,6 +55,8 @@ class PromptTooLong(UserError):
 class Busy(UserError):
     """The queue is full."""
 
+    code = "busy"
+
     def __init__(self, waiting: int) -> None:
         super().__init__(f"The model is busy: {waiting} requests are waiting already. Try again in a minute.")
         self.waiting = waiting
@@ -56,6 +64,8 @@ class Busy(UserError):
 
 class QuotaUsed(UserError):
     """A guest has asked all that their invitation allows."""
+
+    code = "quota_used"
 
     def __init__(self, quota: int) -> None:
         super().__init__(f"You have asked all {quota} questions that your invitation allows. Ask whoever invited you for more.")
@@ -79,10 +89,21 @@ class NotTheLast(UserError):
 class Interrupted(UserError):
     """The server stopped before a run had ended."""
 
+    code = "interrupted"
+
     def __init__(self) -> None:
         super().__init__(
             "The server stopped while this answer was written. What there was of it is kept; try again for a whole one."
         )
+
+
+class Stopping(UserError):
+    """The server takes nothing more."""
+
+    code = "interrupted"
+
+    def __init__(self) -> None:
+        super().__init__("The server is shutting down. Try again when it is back.")
 
 
 class SettingsError(UserError):
@@ -123,6 +144,11 @@ class ModelTooLarge(ModelError):
             "Choose a smaller model, or raise --memory if this machine has more."
         )
         self.ref, self.needs, self.budget = ref, needs, budget
+
+
+def error_code(error: BaseException) -> str:
+    """The code of `error` for programs; "internal" for what is no UserError."""
+    return error.code if isinstance(error, UserError) else "internal"
 
 
 def screen_message(error: BaseException) -> str:

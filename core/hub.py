@@ -11,14 +11,18 @@ from core.errors import ModelNotFound, NoSafetensors
 
 Report = Callable[[int, int], None]
 
+STEP_BYTES = 1_000_000
+
 
 def download(hub_id: str, revision: str, patterns: list[str], report: Report = lambda done, total: None) -> Path:
     """The folder with the files of a model that match `patterns`, from the cache or the hub; raises ModelNotFound."""
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import constants, snapshot_download
 
+    # Where the hub speaks plain HTTP, the client counts by its chunks; at 10 MB each, a slow line seems to stand still.
+    constants.DOWNLOAD_CHUNK_SIZE = STEP_BYTES
     with _hub_errors(hub_id, revision):
         return Path(
-            snapshot_download(hub_id, revision=revision or None, allow_patterns=patterns, tqdm_class=_reporting_bar(report))
+            snapshot_download(hub_id, revision=revision or None, allow_patterns=patterns, tqdm_class=reporting_bar(report))
         )
 
 
@@ -57,7 +61,7 @@ def _hub_errors(name: str, revision: str) -> Iterator[None]:
         ) from error  # fmt: skip
 
 
-def _reporting_bar(report: Report) -> type[Any]:
+def reporting_bar(report: Report) -> type[Any]:
     """A tqdm class that draws nothing and reports the bytes that a download has written."""
     from tqdm import tqdm
 
@@ -65,10 +69,11 @@ def _reporting_bar(report: Report) -> type[Any]:
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             self._counts = kwargs.get("unit") == "B" and kwargs.pop("name", None) != "huggingface_hub.snapshot_download.transfer"
             kwargs.pop("name", None)
+            self._told = (0, 0)
             super().__init__(*args, **{**kwargs, "file": Nowhere()})
 
         def refresh(self, *args: Any, **kwargs: Any) -> Any:
-            self._tell()  # a total that has grown is told by this alone, seconds before the first bytes on a slow line
+            self._tell()  # the client tells a total by this alone, on a slow line seconds before the first bytes
             return super().refresh(*args, **kwargs)
 
         def update(self, n: float | None = 1) -> bool | None:
@@ -77,8 +82,10 @@ def _reporting_bar(report: Report) -> type[Any]:
             return updated
 
         def _tell(self) -> None:
-            if self._counts:
-                report(int(self.n), int(self.total or 0))
+            now = (int(self.n), int(self.total or 0))
+            if self._counts and now != self._told:  # tqdm's own thread refreshes bars of downloads that are over, too
+                self._told = now
+                report(*now)
 
     return Bar
 

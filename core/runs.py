@@ -99,7 +99,7 @@ def _advance(run: Run, event: Event) -> Run:
             return replace(run, status="running")
         case Finished(usage, reason):
             return replace(run, status="finished", usage=usage, reason=reason, finished_at=now())
-        case Failed(message):
+        case Failed(message, _):
             return replace(run, status="failed", error=message, finished_at=now())
     return run
 
@@ -214,6 +214,7 @@ class Runs:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._live: dict[str, LiveRun] = {}
+        self._unwritten: dict[str, LiveRun] = {}
         self._lock = threading.Lock()
         self._closing = False
         self._due = threading.Event()
@@ -234,6 +235,13 @@ class Runs:
         self._due.set()
         return live
 
+    def hold(self, run: Run) -> LiveRun:
+        """Keep `run` until it ends, and write nothing of it: it is found here meanwhile, and nowhere later on."""
+        live = LiveRun(run, on_end=lambda: self._drop(run.id))
+        with self._lock:
+            self._unwritten[run.id] = live
+        return live
+
     def find(self, run_id: str) -> Run:
         """The run as it stands, in progress or from the store; raises NotFound."""
         live = self._find_live(run_id)
@@ -246,6 +254,12 @@ class Runs:
         """`run` as read from the store, brought up to date if it was in progress then."""
         return self.find(run.id) if run.live else run
 
+    def live_of(self, user_id: str) -> list[str]:
+        """The ids of a user's runs that are in progress."""
+        with self._lock:
+            live_runs = (*self._live.values(), *self._unwritten.values())
+        return [run.id for live in live_runs if (run := live.snapshot()).user_id == user_id and run.live]
+
     def watch(self, run_id: str, after: int) -> Stream:
         """The run's events from character `after` of its text on; an ended run gives its text and its end."""
         return Stream(self._find_live(run_id) or _replay(self.find(run_id)), after)
@@ -254,7 +268,7 @@ class Runs:
         """Wait until every run has ended, but no longer than that."""
         deadline = time.monotonic() + seconds
         with self._lock:
-            live_runs = tuple(self._live.values())
+            live_runs = (*self._live.values(), *self._unwritten.values())
         for live in live_runs:
             live.done.wait(max(0.0, deadline - time.monotonic()))
 
@@ -266,7 +280,11 @@ class Runs:
 
     def _find_live(self, run_id: str) -> LiveRun | None:
         with self._lock:
-            return self._live.get(run_id)
+            return self._live.get(run_id) or self._unwritten.get(run_id)
+
+    def _drop(self, run_id: str) -> None:
+        with self._lock:
+            self._unwritten.pop(run_id, None)
 
     def _save_loop(self) -> None:
         last = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 
@@ -13,11 +13,12 @@ from core.engine import Engine, Request
 from core.errors import BadInput, Interrupted, NotFound, NotTheLast, QuotaUsed, StillAnswering
 from core.runs import Runs, Stream
 from core.store import Conversation, Run, Store
-from core.tasks import Task, Values, sampling_params
+from core.tasks import Field, Task, Values, sampling_params
 from core.tasks.chat import MAX_SEED
-from core.types import Kind, ModelInfo, User
+from core.types import Kind, Message, ModelInfo, SamplingParams, User
 
 TITLE_LENGTH = 60
+TURN = Field("messages", Kind.TEXT, "A message")  # one that a caller of `complete` gives
 DRAIN_S = 1.0  # beside the three seconds that the web server gives open streams; platforms send SIGKILL soon after
 
 
@@ -42,10 +43,8 @@ class InferenceService:
 
         Raises BadInput, NotFound, StillAnswering or QuotaUsed; what the engine refuses ends the run with Failed instead.
         """
-        if task not in self.tasks:
-            raise BadInput("task", f"There is no task {task!r} here.")
-        cleaned = self.tasks[task].clean(values)
-        with self._changing(user):
+        cleaned = self._task(task).clean(values)
+        with self._changing(user.id):
             before = self._own(user, conversation_id).runs if conversation_id else ()
             return self._start(user, task, cleaned, conversation_id or uuid.uuid4().hex, before)
 
@@ -56,13 +55,30 @@ class InferenceService:
         """
         old = self._own_run(user, run_id)
         cleaned = self.tasks[old.task].clean({**old.values, **(values or {})})
-        with self._changing(user):
+        with self._changing(user.id):
             *before, head = self._own(user, old.conversation_id).runs
             if head.live:
                 raise StillAnswering()
             if old.parent_id != head.parent_id:  # asked by a page that has not seen what was said since
                 raise NotTheLast()
             return self._start(user, old.task, cleaned, old.conversation_id, tuple(before))
+
+    def complete(self, user: User, task: str, messages: Sequence[Message], values: Values) -> tuple[Run, Stream]:
+        """Answer `messages`, the last of them the user's, outside of any conversation, and give the run with its events.
+
+        For callers that keep their own history: nothing is written, and the run is gone when it has ended. `values` are the
+        task's parameters. Raises BadInput or QuotaUsed; what the engine refuses ends the run with Failed instead.
+        """
+        asked = [Message(one.role, str(TURN.clean(one.content))) for one in messages]
+        if not asked or asked[-1].role != "user":
+            raise BadInput(TURN.name, "The last message must be the user's.")
+        cleaned = self._task(task).clean({**values, self._chat_field(task): asked[-1].content})
+        self._count(user)
+        run, params = self._run(user, task, cleaned, "", None)
+        live = self._runs.hold(run)
+        stream = Stream(live)
+        self._engine.submit(Request(run.id, user.id, tuple(asked), params), live.emit)
+        return run, stream
 
     def watch(self, user: User, run_id: str, after: int = 0) -> Stream:
         """The run's events; `after` is how many characters of its text the caller has already."""
@@ -87,11 +103,18 @@ class InferenceService:
 
     def delete_conversation(self, user: User, conversation_id: str) -> None:
         """Stop what runs in it, and delete it with all its runs."""
-        with self._changing(user):
+        with self._changing(user.id):
             conversation = self._own(user, conversation_id)
             if conversation.live_run:
                 self._engine.cancel(conversation.live_run.id)
             self._store.delete_conversation(conversation_id)
+
+    def forget(self, user_id: str) -> None:
+        """Stop what runs for a user, and delete all that is kept of them."""
+        with self._changing(user_id):
+            for run_id in self._runs.live_of(user_id):
+                self._engine.cancel(run_id)
+            self._store.forget(user_id)
 
     def close(self) -> None:
         """Give the runs a moment to end well, stop those that do not, write what there is, let go of the model."""
@@ -102,26 +125,42 @@ class InferenceService:
     def _start(self, user: User, task: str, values: Values, conversation_id: str, before: tuple[Run, ...]) -> Run:
         if before and before[-1].live:
             raise StillAnswering()
-        if user.quota is not None and not self._store.count_run(user.id, user.quota):
-            raise QuotaUsed(user.quota)
-        params = sampling_params(values)
-        seed = secrets.randbelow(MAX_SEED) if params.seed is None else params.seed
-        chat = next(field.name for field in self.tasks[task].inputs if field.kind is Kind.CHAT)
-        message = str(values[chat])
-        run = Run(
-            id=uuid.uuid4().hex, conversation_id=conversation_id, parent_id=before[-1].id if before else None,
-            user_id=user.id, task=task, model=self.model.name, revision=self.model.revision, values=values, seed=seed,
-            versions=_versions(),
-        )  # fmt: skip
+        self._count(user)
+        run, params = self._run(user, task, values, conversation_id, before[-1].id if before else None)
+        chat = self._chat_field(task)
         turns = [(str(earlier.values[chat]), earlier.text) for earlier in before]
         messages = tuple(self.tasks[task].prompt(values, turns))
-        live = self._runs.add(run, title=_title(message))
-        self._engine.submit(Request(run.id, user.id, messages, replace(params, seed=seed)), live.emit)
+        live = self._runs.add(run, title=_title(str(values[chat])))
+        self._engine.submit(Request(run.id, user.id, messages, params), live.emit)
         return run
 
-    def _changing(self, user: User) -> threading.Lock:
-        """Held while one of `user`'s conversations is read and then changed; nobody else waits for it."""
-        return self._locks.setdefault(user.id, threading.Lock())
+    def _run(
+        self, user: User, task: str, values: Values, conversation_id: str, parent_id: str | None
+    ) -> tuple[Run, SamplingParams]:
+        """A new run with all that is needed to repeat it, and its parameters with the seed that it got."""
+        params = sampling_params(values)
+        seed = secrets.randbelow(MAX_SEED) if params.seed is None else params.seed
+        run = Run(
+            id=uuid.uuid4().hex, conversation_id=conversation_id, parent_id=parent_id, user_id=user.id, task=task,
+            model=self.model.name, revision=self.model.revision, values=values, seed=seed, versions=_versions(),
+        )  # fmt: skip
+        return run, replace(params, seed=seed)
+
+    def _count(self, user: User) -> None:
+        if user.quota is not None and not self._store.count_run(user.id, user.quota):
+            raise QuotaUsed(user.quota)
+
+    def _task(self, name: str) -> Task:
+        if name not in self.tasks:
+            raise BadInput("task", f"There is no task {name!r} here.")
+        return self.tasks[name]
+
+    def _chat_field(self, task: str) -> str:
+        return next(field.name for field in self.tasks[task].inputs if field.kind is Kind.CHAT)
+
+    def _changing(self, user_id: str) -> threading.Lock:
+        """Held while one of a user's conversations is read and then changed; nobody else waits for it."""
+        return self._locks.setdefault(user_id, threading.Lock())
 
     def _own(self, user: User, conversation_id: str) -> Conversation:
         conversation = self._store.conversation(conversation_id, user.id)

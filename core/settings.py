@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
-from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -17,18 +16,33 @@ from pydantic import (
     SecretStr,
     TypeAdapter,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import SettingsError as UnreadableVariable
 
+from core.addresses import (
+    clean_domain,
+    clean_email,
+    clean_issuer,
+    clean_network,
+    clean_origin,
+    is_loopback,
+    is_loopback_url,
+    join_origin,
+)
 from core.errors import SettingsError
+from core.settings_errors import WrongSetting, sentence, variable_sentence
 from core.tasks import TASKS
 
 BUNDLED_MODEL = Path(__file__).resolve().parent.parent / "demo" / "model"
 FRONTENDS = ("gradio", "streamlit")
 WITHOUT_FLAG = ("oidc", "admins", "allowed_emails", "allowed_domains", "trusted_proxies", "secret", "secret_file")
 GOOGLE = "https://accounts.google.com"
+EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 (compared, not bound)
+MIN_SECRET = 32  # characters, as auth/keys.py asks
 
 Names = Annotated[tuple[str, ...], NoDecode]
 
@@ -36,26 +50,33 @@ Names = Annotated[tuple[str, ...], NoDecode]
 class OidcProvider(BaseModel):
     """A provider to sign in with. For the name "google" the issuer and the title are known."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, hide_input_in_errors=True)
 
     client_id: str = Field(min_length=1)
-    client_secret: SecretStr
+    client_secret: SecretStr = Field(min_length=1)
     issuer: str = ""
     title: str = ""
     algorithm: Literal["RS256", "PS256", "ES256", "EdDSA"] = "RS256"
+
+    @field_validator("issuer")
+    @classmethod
+    def _issuer(cls, value: str) -> str:
+        return clean_issuer(value) if value else ""
 
 
 class Settings(BaseSettings):
     """What `serve` is told. Each field is a flag, an environment variable and a key of portico.toml by the same name."""
 
-    model_config = SettingsConfigDict(env_prefix="PORTICO_", env_nested_delimiter="__", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix="PORTICO_", env_nested_delimiter="__", frozen=True, extra="forbid", hide_input_in_errors=True
+    )
 
     model: str = Field(default=str(BUNDLED_MODEL), description="The model: a hub id such as Qwen/Qwen3-0.6B, or a folder.")
     task: str = Field(default="chat", description="What the model is asked.")
     ui: Annotated[tuple[str, ...], NoDecode] = Field(
         default=FRONTENDS, description="A frontend to serve; may be given several times."
     )
-    host: str = Field(default="127.0.0.1", description="The address to listen on.")
+    host: str = Field(default="127.0.0.1", min_length=1, description="The address to listen on.")
     port: int = Field(default=7860, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
     data: Path = Field(default=Path(".data"), description="The folder for the database and keys.")
     database: str = Field(default="", description="A database URL; the default is SQLite in the data folder.")
@@ -100,63 +121,77 @@ class Settings(BaseSettings):
         except ValidationError:
             raise ValueError("this is no size; use one like 4GB or 800MB") from None
 
+    @field_validator("task")
+    @classmethod
+    def _task(cls, value: str) -> str:
+        if value not in TASKS:
+            raise ValueError(f"there is no task {value!r}; choose from {', '.join(TASKS)}")
+        return value
+
+    @field_validator("ui")
+    @classmethod
+    def _ui(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if unknown := [name for name in value if name not in FRONTENDS]:
+            raise ValueError(f"there is no frontend {unknown[0]!r}; choose from {', '.join(FRONTENDS)}")
+        if not value or len(set(value)) < len(value):
+            raise ValueError("name at least one frontend, and each only once")
+        return value
+
+    @field_validator("data", "secret_file")
+    @classmethod
+    def _path(cls, value: Path | None) -> Path | None:
+        return value.expanduser() if value else None
+
+    @field_validator("public_url")
+    @classmethod
+    def _origin(cls, value: str) -> str:
+        return clean_origin(value) if value else ""
+
+    @field_validator("admins", "allowed_emails", "allowed_domains", "trusted_proxies")
+    @classmethod
+    def _each(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        clean = {"allowed_domains": clean_domain, "trusted_proxies": clean_network}.get(str(info.field_name), clean_email)
+        return tuple(clean(one) for one in value)
+
+    @field_validator("secret")
+    @classmethod
+    def _secret(cls, value: SecretStr | None) -> SecretStr | None:
+        given = split_secrets(value) if value is not None else None
+        if given == []:
+            raise ValueError("it is empty; leave it out, and a secret is made in the data folder")
+        if given and min(map(len, given)) < MIN_SECRET:
+            raise ValueError(f"each secret must be {MIN_SECRET} characters long or longer")
+        return value
+
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.task not in TASKS:
-            raise ValueError(f"--task: there is no task {self.task!r}; choose from {', '.join(TASKS)}")
-        if unknown := [name for name in self.ui if name not in FRONTENDS]:
-            raise ValueError(f"--ui: there is no frontend {unknown[0]!r}; choose from {', '.join(FRONTENDS)}")
-        if not self.ui or len(set(self.ui)) < len(self.ui):
-            raise ValueError("--ui: name at least one frontend, and each only once")
-        self._check_sign_in()
-        return self
-
-    def _check_sign_in(self) -> None:
-        if self.host in ("0.0.0.0", "::") and not self.public_url:  # noqa: S104 (it is compared)
-            raise ValueError(f"--host {self.host} listens on every address; say with --public-url under which one people open it")
-        if self.public_url:
-            url = urlsplit(self.public_url)
-            if (
-                url.scheme not in ("http", "https")
-                or not url.netloc
-                or url.path not in ("", "/")
-                or url.query
-                or "@" in url.netloc
-            ):
-                raise ValueError("--public-url: give scheme and host alone, such as https://demo.example.com")
+        """What only shows in several settings together."""
+        if self.host in EVERY_ADDRESS and not self.public_url:
+            raise WrongSetting(("host",), f"{self.host} is every address; say with --public-url under which one people open it")
+        if self.secret and self.secret_file:
+            raise WrongSetting(("secret_file",), "there is a secret too; give one of the two")
+        if self.secret_file and not self.secret_file.is_file():
+            raise WrongSetting(("secret_file",), f"there is no file {self.secret_file}; write a secret into it first")
         for name, provider in self.oidc.items():
             if not re.fullmatch(r"[a-z0-9-]{1,32}", name):
-                raise ValueError(f"oidc.{name}: name a provider with small letters, digits and hyphens")
-            issuer = self.issuer(name)
-            if not issuer.startswith("https://") and not _is_loopback(urlsplit(issuer).hostname or ""):
-                raise ValueError(f"oidc.{name}.issuer: give the provider's address, which begins with https://")
-            if not provider.client_secret.get_secret_value():
-                raise ValueError(f"oidc.{name}.client_secret is empty")
-        if self.oidc and not (self.admins or self.allowed_emails or self.allowed_domains) and not self.serves_loopback:
-            raise ValueError("nobody may come in: name yourself in admins, or others in allowed_emails or allowed_domains")
-        for one in self.trusted_proxies:
-            try:
-                ip_network(one, strict=False)
-            except ValueError:
-                raise ValueError(f"trusted_proxies: {one!r} is no address or network such as 10.0.0.0/8") from None
+                raise WrongSetting(("oidc", name), "name a provider with small letters, digits and hyphens")
+            if not provider.issuer and name != "google":
+                raise WrongSetting(("oidc", name, "issuer"), "is missing: the provider's address, which begins with https://")
+        return self
 
     @property
     def serves_loopback(self) -> bool:
         """Whether only this machine can reach the server: no other address, and none given to people."""
-        return _is_loopback(self.host) and (not self.public_url or _is_loopback(urlsplit(self.public_url).hostname or ""))
+        return is_loopback(self.host) and (not self.public_url or is_loopback_url(self.public_url))
 
     @property
     def url(self) -> str:
         """The address that people open, without a slash at its end."""
-        if self.public_url:
-            url = urlsplit(self.public_url)
-            return f"{url.scheme}://{url.netloc}".lower()
-        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
+        return self.public_url or join_origin("http", self.host, self.port)
 
     def secrets(self) -> list[str]:
         """The secrets of the environment or the settings file, the newest first; none if they stand in a file of their own."""
-        given = self.secret.get_secret_value() if self.secret else ""
-        return [one.strip() for one in given.split(",") if one.strip()]
+        return split_secrets(self.secret) if self.secret else []
 
     def issuer(self, name: str) -> str:
         """The issuer of a provider, as its discovery document must say it."""
@@ -165,6 +200,11 @@ class Settings(BaseSettings):
     @property
     def database_url(self) -> str:
         return self.database or f"sqlite:///{self.data / 'portico.db'}"
+
+
+def split_secrets(given: SecretStr) -> list[str]:
+    """The newest first."""
+    return [one.strip() for one in given.get_secret_value().split(",") if one.strip()]
 
 
 def load_settings(overrides: Mapping[str, Any], config: Path | None = None) -> Settings:
@@ -182,24 +222,15 @@ def load_settings(overrides: Mapping[str, Any], config: Path | None = None) -> S
     try:
         return WithFile(**overrides)
     except ValidationError as error:
-        raise SettingsError(_sentence(error)) from None
+        raise SettingsError(sentence(error, overrides, os.environ, file)) from None
+    except UnreadableVariable:
+        raise SettingsError(variable_sentence(os.environ)) from None
     except (ValueError, OSError) as error:  # a portico.toml that is no TOML
         raise SettingsError(f"{file} cannot be read: {error}.") from None
 
 
-def _sentence(error: ValidationError) -> str:
-    first = error.errors()[0]
-    message = first["msg"].removeprefix("Value error, ")
-    if not first["loc"]:
-        return message + "."
-    name = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return f"There is no setting {name!r}. The README lists those there are."
-    return f"--{name} (or {name} in portico.toml): {message}; {first['input']!r} was given."
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """Variables that begin as ours do and set nothing: a name that is misspelt, most likely."""
+    known = {f"PORTICO_{name.upper()}" for name in Settings.model_fields}
+    ours = [name for name in environ if name.upper().startswith("PORTICO_")]
+    return sorted(name for name in ours if name.upper() not in known and not name.upper().startswith("PORTICO_OIDC__"))

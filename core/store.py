@@ -7,6 +7,7 @@ run of the branch that is shown. Answering again makes a sibling, so nothing tha
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -30,6 +31,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.exc import IntegrityError
 
 from core.tasks import Values
 from core.types import FinishReason, Usage
@@ -213,14 +215,18 @@ class Store:
 
     def count_run(self, user_id: str, quota: int) -> bool:
         """Count a run of a user who may start `quota` in all; False if those are used up. A race has one winner for each."""
+        mine = quotas.c.user_id == user_id
+        count = update(quotas).where(mine, quotas.c.runs < quota).values(runs=quotas.c.runs + 1)
         with self._engine.begin() as connection:
-            mine = quotas.c.user_id == user_id
-            counted = connection.execute(update(quotas).where(mine, quotas.c.runs < quota).values(runs=quotas.c.runs + 1))
-            if counted.rowcount or connection.execute(select(quotas).where(mine)).first():
-                return bool(counted.rowcount)
-            if quota > 0:
-                connection.execute(insert(quotas).values(user_id=user_id, runs=1))
-            return quota > 0
+            if connection.execute(count).rowcount:
+                return True
+            used = connection.execute(select(quotas.c.runs).where(mine)).scalar()
+        if used is not None and used >= quota:
+            return False
+        with suppress(IntegrityError), self._engine.begin() as connection:  # of two first ones at once, another made the row
+            connection.execute(insert(quotas).values(user_id=user_id, runs=0))
+        with self._engine.begin() as connection:
+            return bool(connection.execute(count).rowcount)
 
     def export(self, user_id: str) -> dict[str, Any]:
         """All that is kept of a user, as JSON values: each conversation with every run of every branch."""

@@ -113,9 +113,10 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The run ended badly. `message` is written for the person who asked."""
+    """The run ended badly. `message` is written for the person who asked, `code` (core/errors.py) for a program."""
 
     message: str
+    code: str = "internal"
 
 
 Event = Queued | Started | Delta | Finished | Failed

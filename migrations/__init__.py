@@ -6,6 +6,8 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, MetaData
 
 FOLDER = Path(__file__).resolve().parent
@@ -16,6 +18,18 @@ def alembic_config(metadata: list[MetaData]) -> Config:
     config.set_main_option("script_location", str(FOLDER))
     config.attributes["metadata"] = metadata
     return config
+
+
+def state(engine: Engine) -> str:
+    """ "empty", "old" (the next start brings it up to date), "newest", or "newer": another, newer Portico's."""
+    scripts = ScriptDirectory.from_config(alembic_config([]))
+    with engine.connect() as connection:
+        revision = MigrationContext.configure(connection).get_current_revision()
+    if revision is None:
+        return "empty"
+    if revision == scripts.get_current_head():
+        return "newest"
+    return "old" if revision in {one.revision for one in scripts.walk_revisions()} else "newer"
 
 
 def upgrade(engine: Engine, metadata: list[MetaData]) -> None:

@@ -45,9 +45,10 @@ class Tab:
 
 
 def portal_routes(
-    tabs: Sequence[Tab], progress: Progress, model_name: Callable[[], str], account_of: Callable[[Request], Account]
-) -> list[Route | Mount]:
-    """Home and health. `account_of(request)` is who asks, None for nobody."""
+    tabs: Sequence[Tab], progress: Progress, model_name: Callable[[], str], account_of: Callable[[Request], Account],
+    lacks_second_factor: Callable[[Request], bool] = lambda request: False,
+) -> list[Route | Mount]:  # fmt: skip
+    """Home and health. `account_of(request)` is who asks, None for nobody; whoever `lacks_second_factor` is offered one."""
 
     async def home(request: Request) -> Response:
         asked = request.query_params.get("ui", tabs[0].name)
@@ -57,7 +58,7 @@ def portal_routes(
         return HTMLResponse(
             render(
                 "home.html", tabs=tabs, chosen=next(tab for tab in tabs if tab.name == asked), conversation=conversation,
-                model=model_name(), user=account_of(request),
+                model=model_name(), user=account_of(request), offer=lacks_second_factor(request),
             )
         )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,10 +40,23 @@ def any_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Eng
     yield from _migrated(url)
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file to copy: migrating one anew for each test would take longer than most tests."""
+    file = tmp_path_factory.mktemp("migrated") / "portico.db"
+    engine = open_database(f"sqlite:///{file}")
+    upgrade(engine, [core.store.metadata, auth.store.metadata])
+    engine.dispose()
+    return file
+
+
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Engine]:
+def database(tmp_path: Path, migrated_file: Path) -> Iterator[Engine]:
     """An empty, migrated SQLite database."""
-    yield from _migrated(f"sqlite:///{tmp_path}/portico.db")
+    shutil.copy(migrated_file, tmp_path / "portico.db")
+    engine = open_database(f"sqlite:///{tmp_path}/portico.db")
+    yield engine
+    engine.dispose()
 
 
 def _migrated(url: str) -> Iterator[Engine]:

@@ -14,7 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app import VERSION
+from app import VERSION, listen
+from core.settings import Settings
 from tests.support.clock import wait_until
 from tests.support.serve import ROOT, Served
 
@@ -35,7 +36,7 @@ def test_version_and_help_name_every_flag() -> None:
     [
         (["--port", "99999"], "--port"),
         (["serve", "--ui", "react"], "no frontend 'react'"),
-        (["--host", "0.0.0.0"], "second factor"),
+        (["--host", "0.0.0.0"], "say with --public-url"),
         (["--config", "none.toml"], "no file none.toml"),
         (["--model", "a/b", "--model", "c/d"], "one model at a time"),
     ],
@@ -46,6 +47,25 @@ def test_a_wrong_flag_stops_the_start_with_one_sentence(words: list[str], says: 
     assert says in ran.stderr
     assert ran.stderr.startswith("Portico stopped: ")
     assert ran.stderr.count("\n") == 1
+
+
+def test_help_lists_the_commands() -> None:
+    shown = command("--help").stdout
+    for name in ("serve", "doctor", "user"):
+        assert f" {name} " in shown
+    shown = command("user", "--help").stdout
+    for name in ("list", "invite", "role", "reset-2fa", "revoke", "enable"):
+        assert f" {name} " in shown
+
+
+def test_plain_http_for_other_machines_says_that_it_is_not_encrypted(tmp_path: Path, chat_model: Path) -> None:
+    flags = ["--model", str(chat_model), "--ui", "streamlit", "--host", "0.0.0.0"]
+    with Served(tmp_path / "open", *flags, "--public-url", "http://192.0.2.1:7860", pace=None) as served:
+        assert "/auth/link#" in served.link
+        assert "Not encrypted: at http://192.0.2.1:7860 the network can read along." in served.terminal
+    with Served(tmp_path / "https", *flags, "--public-url", "https://demo.example.com", pace=None) as served:
+        assert "/auth/link#" in served.link
+        assert "Not encrypted" not in served.terminal
 
 
 def test_a_taken_port_says_so() -> None:
@@ -191,3 +211,14 @@ def test_an_interrupt_ends_it_without_a_traceback(tmp_path: Path) -> None:
     running.process.wait(10)
     running.__exit__(None, None, None)
     assert "Traceback" not in running.terminal
+
+
+def test_an_address_of_the_network_leaves_the_link_its_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The link works from this machine's loopback alone, so that address listens too, at the same port."""
+    monkeypatch.setattr("app.is_loopback", lambda host: host == "127.0.0.1")  # 127.0.0.2 plays the network's
+    opened = listen(Settings(host="127.0.0.2", port=0))
+    names = [one.getsockname() for one in opened]
+    for one in opened:
+        one.close()
+    assert [name for name, _ in names] == ["127.0.0.2", "127.0.0.1"]
+    assert names[0][1] == names[1][1]

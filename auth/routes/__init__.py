@@ -10,6 +10,7 @@ from auth.routes.admin import admin_routes
 from auth.routes.common import Export, Forget, Pages, Render
 from auth.routes.guests import guest_routes
 from auth.routes.oidc import oidc_routes
+from auth.routes.passkeys import passkey_routes
 from auth.routes.sign_in import PrintLink, sign_in_routes
 from auth.routes.two_factor import SecondFactorStage, two_factor_routes
 
@@ -25,11 +26,13 @@ def auth_routes(auth: Auth, render: Render, print_link: PrintLink, export: Expor
     `render(template, **values)` makes a page; `print_link()` shows a fresh link in the terminal; `export(user_id)` is what
     the server keeps of a person, as JSON values; `forget(user_id)` deletes that, when the account goes.
     """
-    pages = Pages(auth, render, stages=[SecondFactorStage(auth)])
+    pages = Pages(auth, render)
+    pages.stages.append(SecondFactorStage(auth, pages))
     return [
         *sign_in_routes(auth, pages, print_link),
         *oidc_routes(auth, pages),
         *two_factor_routes(auth, pages),
+        *passkey_routes(auth, pages),
         *account_routes(auth, pages, export),
         *admin_routes(auth, pages, forget),
         *guest_routes(auth, pages),

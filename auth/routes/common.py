@@ -30,7 +30,8 @@ class Pages:
     """Renders pages and opens sessions."""
 
     def __init__(self, auth: Auth, render: Render, stages: Sequence[Stage] = ()) -> None:
-        self._auth, self._render, self._stages = auth, render, stages
+        self._auth, self._render = auth, render
+        self.stages = list(stages)  # what `admit` asks, in order
 
     def page(self, request: Request, template: str, status: int = 200, **values: object) -> HTMLResponse:
         """A page of portal/templates, which always knows `user` (the Account, or None) and `origin` (ours, at this Host)."""
@@ -51,7 +52,7 @@ class Pages:
 
     def admit(self, sign_in: SignIn) -> Response:
         """The first factor was shown: on to what is still asked for, or in."""
-        return pending(self._stages, sign_in) or self.open(sign_in)
+        return pending(self.stages, sign_in) or self.open(sign_in)
 
     def open(self, sign_in: SignIn, level: str = "full", **options: Any) -> Response:
         """Open a session and go on: in, or with `level` "half" to the second factor. The session before it ends."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from core.engine.base import Request
 from core.engine.runner import Decode, Runner
 from core.engine.scheduler import Scheduler, Sequence
-from core.errors import Interrupted, UserError, screen_message
+from core.errors import Interrupted, Stopping, error_code, screen_message
 from core.types import Delta, Emit, Failed, Finished, FinishReason, Queued, Started, Usage
 
 
@@ -51,13 +51,13 @@ class LocalEngine:
             sequence = Sequence(request.id, prompt, params, self._runner.eos)
             with self._wake:
                 if self._closed:
-                    raise UserError("The server is shutting down. Try again when it is back.")
+                    raise Stopping()
                 self._scheduler.add(sequence)
                 self._jobs[request.id] = _Job(sequence, emit, self._runner.decoder(), submitted)
                 self._announce_positions()
                 self._wake.notify()
         except Exception as error:  # a bad request ends alone, in its own words
-            emit(Failed(screen_message(error)))
+            emit(Failed(screen_message(error), error_code(error)))
 
     def cancel(self, request_id: str) -> None:
         with self._wake:
@@ -140,7 +140,7 @@ class LocalEngine:
             self._ended.append(sequence.id)
             if not sequence.finished:
                 self._scheduler.remove(sequence, "stop")
-            job.emit(Failed(screen_message(error)))
+            job.emit(Failed(screen_message(error), error_code(error)))
 
     def _announce_positions(self) -> None:
         """Tell each waiting request its place, once for each place it moves to."""

@@ -52,9 +52,13 @@ def upgrade() -> None:
     sa.Column('nonce', sa.String(length=64), nullable=False),
     sa.Column('verifier', sa.LargeBinary(), nullable=False),
     sa.Column('next', sa.String(length=2000), nullable=False),
+    sa.Column('address', sa.String(length=64), nullable=False),
     sa.Column('expires_at', sa.DateTime(timezone=True), nullable=False),
     sa.PrimaryKeyConstraint('state_hash')
     )
+    with op.batch_alter_table('oidc_states', schema=None) as batch_op:
+        batch_op.create_index(batch_op.f('ix_oidc_states_address'), ['address'], unique=False)
+
     op.create_table('browsers',
     sa.Column('id', sa.String(length=32), nullable=False),
     sa.Column('token_hash', sa.String(length=64), nullable=False),
@@ -152,6 +156,8 @@ def upgrade() -> None:
 
     with op.batch_alter_table('users', schema=None) as batch_op:
         batch_op.add_column(sa.Column('email', sa.String(length=320), nullable=True))
+        batch_op.add_column(sa.Column('own_role', sa.String(length=16), nullable=True))
+        batch_op.add_column(sa.Column('domain', sa.String(length=255), nullable=True))
         batch_op.add_column(sa.Column('invitation_id', sa.String(length=32), nullable=True))
         batch_op.add_column(sa.Column('quota', sa.Integer(), nullable=True))
         batch_op.add_column(sa.Column('failures', sa.Integer(), server_default='0', nullable=False))
@@ -173,6 +179,8 @@ def downgrade() -> None:
         batch_op.drop_column('failures')
         batch_op.drop_column('quota')
         batch_op.drop_column('invitation_id')
+        batch_op.drop_column('domain')
+        batch_op.drop_column('own_role')
         batch_op.drop_column('email')
 
     with op.batch_alter_table('sessions', schema=None) as batch_op:
@@ -212,6 +220,9 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f('ix_browsers_user_id'))
 
     op.drop_table('browsers')
+    with op.batch_alter_table('oidc_states', schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f('ix_oidc_states_address'))
+
     op.drop_table('oidc_states')
     op.drop_table('invitations')
     with op.batch_alter_table('audit', schema=None) as batch_op:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -313,3 +314,20 @@ async def test_a_revoked_session_cuts_its_open_stream_and_no_other(guard: Guard,
     with pytest.raises(asyncio.CancelledError):
         await other
     assert not guard._open
+
+
+async def test_a_session_that_is_revoked_just_as_it_is_let_in_holds_nothing_open(database: Engine) -> None:
+    """CHECKLIST 36: between finding the session and booking its websocket, another thread revokes it."""
+
+    class RevokedOnTheWay(Sessions):
+        def find(self, token: str) -> Any:
+            if session := super().find(token):
+                revoking = threading.Thread(target=self.revoke, args=(session.id,))
+                revoking.start()
+                revoking.join()
+            return session
+
+    sessions = RevokedOnTheWay(database)
+    socket = Socket(Guard(tell, sessions, SITE), origin=f"http://{HOST}", **cookie(sessions.create(ADA)))
+    sent = await asyncio.wait_for(socket.run(), 5)
+    assert sent[-1] == {"type": "websocket.close", "code": SIGNED_OUT}

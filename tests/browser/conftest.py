@@ -10,6 +10,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from core.settings import FRONTENDS
+from tests.browser.house import ADMIN, House, open_house
+from tests.browser.person import People, Person
 from tests.support.chromium import ARGS, chromium_path
 from tests.support.serve import Served
 
@@ -28,6 +30,31 @@ def browser() -> Iterator[Browser]:
         launched = playwright.chromium.launch(executable_path=chromium_path(), args=ARGS)
         yield launched
         launched.close()
+
+
+@pytest.fixture(scope="package")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A Portico with a provider to sign in with."""
+    with open_house(tmp_path_factory.mktemp("house")) as running:
+        yield running
+
+
+@pytest.fixture
+def people(house: House, browser: Browser) -> Iterator[People]:
+    """`people("ada")` is Ada at a browser of her own."""
+    with People(house, browser) as made:
+        yield made
+
+
+@pytest.fixture(scope="package")
+def grace(house: House, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
+    """The admin, signed in with an app of her own, in a browser that stays open."""
+    with People(house, browser) as made:
+        admin = made(ADMIN)
+        admin.sign_in_with_provider()
+        admin.enrol(tmp_path_factory.mktemp("grace"))
+        admin.is_home()
+        yield admin
 
 
 class Seen:

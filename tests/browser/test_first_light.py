@@ -127,6 +127,7 @@ def test_a_run_goes_on_when_the_page_closes_and_is_there_on_return(served: Serve
 
 
 def test_two_people_do_not_see_each_others(served: Served, open_page: OpenPage, frontend: str) -> None:
+    """CHECKLIST 53: two people in two browsers, in each frontend."""
     ada, bo = open_page(f"ada-{frontend}"), open_page(f"bo-{frontend}")
     hers = driver(frontend).open(ada, served.url, "new")
     hers.send("my secret word")
@@ -379,6 +380,7 @@ def test_the_pages_break_no_rule_of_their_own(served: Served, open_page: OpenPag
 
 
 def test_signing_out_ends_what_is_open(served: Served, open_page: OpenPage, frontend: str) -> None:
+    """CHECKLIST 36: an open page of each frontend, in a real browser."""
     page = open_page(f"out-{frontend}")
     ended: list[str] = []
     page.on("websocket", lambda socket: socket.on("close", lambda closed: ended.append(closed.url)))

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import ModelError, ModelNotFound, ModelTooLarge, NotAChatModel
+from core.hub import reporting_bar
 from core.models import Checked, find_model, load_model, memory_limit, memory_needed, parse_reference, sampling_defaults
 from core.settings import BUNDLED_MODEL
 from tests.support.hub import COMMIT, model_hub
@@ -141,6 +142,18 @@ def test_a_models_own_sampling_is_the_default(copy: Path) -> None:
     assert sampling_defaults(copy).temperature == 0.7
 
 
+def test_a_download_that_is_over_reports_nothing_more() -> None:
+    """tqdm has a thread that refreshes bars which stand still; a report from it would begin a step that is done."""
+    seen: list[tuple[int, int]] = []
+    bar = reporting_bar(lambda done, total: seen.append((done, total)))(unit="B", total=0)
+    bar.total = 7  # as the hub's client does it
+    bar.refresh()
+    bar.update(7)
+    bar.refresh()
+    bar.close()
+    assert seen == [(0, 7), (7, 7)]
+
+
 def hub_process(endpoint: str, home: Path, *words: str) -> list[str]:
     """What a new process prints that finds each of `words`, a model and a budget: the hub client reads its settings once."""
     code = """
@@ -149,10 +162,13 @@ from core.errors import ModelError
 from core.models import find_model, parse_reference
 for word in sys.argv[1:]:
     ref, _, budget = word.partition("|")
-    seen = []
+    seen, importing = [], threading.Lock()
     try:
-        found = find_model(parse_reference(ref), int(budget or 8e9), threading.Lock(), lambda *n: seen.append(n))
-        print("found", found.folder.name, seen[-1] if seen else "nothing to download")
+        found = find_model(
+            parse_reference(ref), int(budget or 8e9), importing, lambda *n: seen.append((*n, importing.locked()))
+        )
+        counted = [n for n in seen if n[1]]
+        print("found", found.folder.name, counted[0], counted[-1]) if counted else print("found", found.folder.name)
     except ModelError as error:
         print(type(error).__name__, error)
 """
@@ -174,7 +190,8 @@ def test_the_hub_way(chat_model: Path, copy: Path, tmp_path: Path) -> None:
         whole = [path for path in asked if path.endswith("model.safetensors")]
         assert not any(COMMIT in path for path in whole), "only headers of weights may be asked for up to here"
         size = (chat_model / "model.safetensors").stat().st_size
-        assert hub_process(endpoint, home, "org/tiny") == [f"found {COMMIT} ({size}, {size})"]
+        counted = f"(0, {size}, False) ({size}, {size}, False)"  # from zero on, and others may import meanwhile
+        assert hub_process(endpoint, home, "org/tiny") == [f"found {COMMIT} {counted}"]
     gone = hub_process("http://127.0.0.1:9", home, "org/tiny", "org/unseen")
     assert gone[0].startswith(f"found {COMMIT}")
     assert "the model hub could not be reached" in gone[1]

@@ -7,11 +7,12 @@ import pytest
 from sqlalchemy import Engine
 
 from core.engine import LocalEngine
-from core.errors import BadInput, Interrupted, NotFound, NotTheLast, StillAnswering
+from core.engine.scheduler import Scheduler
+from core.errors import BadInput, Interrupted, NotFound, NotTheLast, QuotaUsed, StillAnswering
 from core.service import InferenceService
 from core.store import Run, Store
 from core.tasks import chat_task
-from core.types import Delta, Failed, Finished, SamplingParams
+from core.types import Delta, Failed, Finished, Message, SamplingParams, User
 from tests.conftest import ADA, BO
 from tests.support.clock import wait_until
 from tests.support.runner import ScriptedRunner
@@ -167,6 +168,58 @@ def test_two_users_never_meet(service: InferenceService) -> None:
     assert service.last_conversation(BO) is None
 
 
+def test_a_guest_asks_as_many_questions_as_the_quota_says(service: InferenceService) -> None:
+    guest, other = User("guest-1", "Guest", "guest", quota=3), User("guest-2", "Guest", "guest", quota=1)
+
+    def ask_as(user: User, message: str = "hi", conversation: str = "") -> Run:
+        run = service.start(user, "chat", {"message": message}, conversation)
+        for _ in service.watch(user, run.id):
+            pass
+        return run
+
+    first = ask_as(guest)
+    with pytest.raises(BadInput):
+        ask_as(guest, " ")  # nothing was asked by this, so it counts for nothing
+    again = service.answer_again(guest, first.id)
+    for _ in service.watch(guest, again.id):
+        pass
+    service.delete_conversation(guest, first.conversation_id)
+    last = ask_as(guest)
+    for refused in (
+        lambda: ask_as(guest),
+        lambda: ask_as(guest, "x", last.conversation_id),
+        lambda: service.answer_again(guest, last.id),
+    ):
+        with pytest.raises(QuotaUsed, match="all 3 questions"):
+            refused()
+    assert len(service.conversations(guest)) == 1, "what was deleted was asked all the same"
+    ask_as(other)
+    with pytest.raises(QuotaUsed):
+        ask_as(other)
+    assert ask_as(ADA), "who has no quota asks on"
+
+
+def test_who_is_forgotten_while_they_are_answered_leaves_nothing(service: InferenceService, database: Engine) -> None:
+    guest = User("guest-1", "Guest", "guest", quota=9)
+    runs = [service.start(guest, "chat", {"message": f"long {number}", "max_tokens": 2000}) for number in range(2)]
+    _, unwritten = service.complete(guest, "chat", [Message("user", "long")], {"max_tokens": 2000})
+    mine = ask(service, "long", max_tokens=2000)
+    wait_until(lambda: service.conversation(guest, runs[0].conversation_id).runs[0].text)  # the others run, or wait
+    streams = [unwritten, *(service.watch(guest, run.id) for run in runs)]
+    service.forget(guest.id)
+    for stream in streams:
+        last = [*stream][-1]
+        assert isinstance(last, Finished)
+        assert last.reason == "cancelled"
+    store = Store(database)
+    wait_until(lambda: not service._runs.live_of(guest.id))
+    assert store.export(guest.id) == {"conversations": []}
+    assert [store.run(run.id) for run in runs] == [None, None], "nothing is written down after them"
+    assert service.conversation(ADA, mine.conversation_id).live_run, "others are answered on"
+    service.cancel(ADA, mine.id)
+    service.forget("nobody")
+
+
 def test_bad_input_starts_nothing(service: InferenceService) -> None:
     with pytest.raises(BadInput):
         ask(service, " ")
@@ -210,3 +263,64 @@ def test_a_long_first_message_makes_a_short_title(service: InferenceService) -> 
     assert len(title) <= 60
     assert "\n" not in title
     assert title.endswith("…")
+
+
+def test_a_completion_reads_the_turns_it_is_given_and_leaves_nothing(service: InferenceService, runner: ScriptedRunner) -> None:
+    """For programs that keep their own history: the API."""
+    messages = [Message("system", "Be\0 brief."), Message("user", "one"), Message("user", "two"), Message("user", "three")]
+    run, stream = service.complete(ADA, "chat", messages, {"temperature": 0.5, "seed": 7})
+    events = [*stream]
+    assert "".join(event.text for event in events if isinstance(event, Delta)) == "echo: three"
+    assert isinstance(events[-1], Finished)
+    assert (run.user_id, run.seed, run.values["temperature"]) == ("ada", 7, 0.5)
+    assert runner.prompts[-1] == [Message("system", "Be brief."), *messages[1:]], "as they are: none is dropped or moved"
+    assert service.conversations(ADA) == []
+    with pytest.raises(NotFound):
+        service.watch(ADA, run.id)
+
+
+def test_a_completion_is_watched_and_cancelled_by_its_owner_alone_while_it_lasts(service: InferenceService) -> None:
+    run, stream = service.complete(ADA, "chat", [Message("user", "long")], {})
+    with pytest.raises(NotFound):
+        service.watch(BO, run.id)
+    with pytest.raises(NotFound):
+        service.cancel(BO, run.id)
+    with service.watch(ADA, run.id) as second:
+        assert next(second)
+    with pytest.raises(NotFound):
+        service.answer_again(ADA, run.id)
+    service.cancel(ADA, run.id)
+    *_, last = stream
+    assert isinstance(last, Finished)
+    assert last.reason == "cancelled"
+
+
+def test_a_completion_counts_and_what_is_wrong_with_it_counts_nothing(service: InferenceService, runner: ScriptedRunner) -> None:
+    guest = User("guest-1", "Guest", "guest", quota=1)
+    hello = Message("user", "hello")
+    for messages, values, field in (
+        ([], {}, "messages"), ([Message("assistant", "hi")], {}, "messages"), ([Message("user", " ")], {}, "message"),
+        ([Message("user", "x" * 100_001)], {}, "messages"), ([hello], {"temperature": 9}, "temperature"),
+        ([hello], {"colour": 1}, "colour"),
+    ):  # fmt: skip
+        with pytest.raises(BadInput) as refused:
+            service.complete(guest, "chat", messages, values)
+        assert refused.value.field == field
+    with pytest.raises(BadInput):
+        service.complete(guest, "draw", [hello], {})
+    assert not runner.prompts
+    assert isinstance([*service.complete(guest, "chat", [hello], {})[1]][-1], Finished)
+    with pytest.raises(QuotaUsed):
+        service.complete(guest, "chat", [hello], {})
+
+
+def test_a_completion_that_is_refused_says_by_a_code_why(database: Engine) -> None:
+    engine = LocalEngine(ScriptedRunner(["word "] * 5000, pace_s=0.01), Scheduler(max_waiting=0))
+    service = InferenceService(Store(database), engine, [chat_task(SamplingParams(), 4096)])
+    busy = [*service.complete(ADA, "chat", [Message("user", "x")], {})[1]][-1]
+    assert isinstance(busy, Failed)
+    assert busy.code == "busy"
+    service.close()
+    stopped = [*service.complete(ADA, "chat", [Message("user", "x")], {})[1]][-1]
+    assert isinstance(stopped, Failed)
+    assert stopped.code == "interrupted"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -70,6 +72,52 @@ def test_what_a_crash_left_unfinished_is_marked_so(any_database: Engine) -> None
     found = store.run("r")
     assert found is not None
     assert (found.status, found.error, found.text) == ("failed", "stopped", "half")
+
+
+def test_runs_are_counted_up_to_the_quota(any_database: Engine) -> None:
+    store = Store(any_database)
+    assert [store.count_run("guest", 3) for _ in range(5)] == [True, True, True, False, False]
+    assert store.count_run("other", 1)
+    assert not store.count_run("none", 0)
+    store.forget("guest")
+    assert store.count_run("guest", 3), "a new account would have another id"
+
+
+@pytest.mark.parametrize("quota", [1, 2])
+def test_two_runs_at_once_are_counted_once_each(any_database: Engine, quota: int) -> None:
+    store = Store(any_database)
+    for number in range(50):
+        counted: list[bool] = []
+        together = threading.Barrier(2)
+
+        def count(user: str = f"guest-{number}", together: threading.Barrier = together, counted: list[bool] = counted) -> None:
+            together.wait()
+            counted.append(store.count_run(user, quota))
+
+        threads = [threading.Thread(target=count) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(counted) == [quota == 2, True]
+        assert not store.count_run(f"guest-{number}", quota)
+
+
+def test_what_is_kept_of_one_is_given_and_forgotten_whole(any_database: Engine) -> None:
+    store = Store(any_database)
+    store.add_run(run("1"), "Mine")
+    store.add_run(run("2", parent="1"), "Mine")
+    store.add_run(run("2b", parent="1"), "Mine")
+    store.add_run(run("b", user="bo", conversation="d"), "Bo's")
+    [conversation] = store.export("ada")["conversations"]
+    assert [one["id"] for one in conversation["runs"]] == ["1", "2", "2b"], "every branch"
+    json.dumps(conversation)
+    store.forget("ada")
+    assert store.export("ada") == {"conversations": []}
+    assert store.run("2b") is None
+    assert store.run("b") is not None
+    store.save_run(replace(run("1"), text="late"))
+    assert store.run("1") is None, "what is saved after that brings nothing back"
 
 
 def test_the_migrations_make_exactly_the_tables_that_the_code_names(any_database: Engine) -> None:

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -47,15 +48,17 @@ def answer(message: str) -> list[str]:
 
 
 class Served:
-    """A running Portico; use it `with`. `lines` is what its terminal showed."""
+    """A running Portico; use it `with`. `lines` is what its terminal showed, `environment` are PORTICO_* variables for it."""
 
-    def __init__(self, data: Path, *flags: str, pace: float | None = 0.03, port: int = 0) -> None:
+    def __init__(
+        self, data: Path, *flags: str, pace: float | None = 0.03, port: int = 0, environment: Mapping[str, str] | None = None
+    ) -> None:
         command = ["-m", "tests.support.serve", "--pace", str(pace)] if pace is not None else ["app.py", "serve"]
         self.data, self.lines = data, []  # type: ignore[var-annotated]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PORTICO_")}
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("PORTICO_")} | dict(environment or {})
         self.process = subprocess.Popen(
             [sys.executable, *command, "--port", str(port), "--data", str(data), *flags],
-            cwd=ROOT, stderr=subprocess.PIPE, text=True, env=environment,
+            cwd=ROOT, stderr=subprocess.PIPE, text=True, env=ours,
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -99,7 +102,7 @@ class Served:
     def _ready(self, url: str) -> bool:
         try:
             return httpx.get(f"{url}/readyz").status_code == 200
-        except httpx.TimeoutException:  # busy importing
+        except httpx.TransportError:  # busy importing, or gone, which _died tells
             return False
 
     def _died(self) -> bool:
@@ -152,7 +155,7 @@ def main() -> None:
     runner, proxy = ScriptedRunner(answer, pace_s=given.pop("pace")), given.pop("seen_as")
     settings = load_settings(given)
     listening = app.listen(settings)
-    port = listening.getsockname()[1]
+    port = listening[0].getsockname()[1]
     print(f"listening on {port}", file=sys.stderr)
     app.run_server(settings.model_copy(update={"port": proxy or port}), listening, runner)
 

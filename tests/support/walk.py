@@ -1,4 +1,4 @@
-"""Walks every route of the assembled app and asks each without a session; prints what it answered, as JSON.
+"""Walks every route of the assembled app, asks each without a session and with a half one; prints what it answered, as JSON.
 
 A process of its own, because Streamlit's runtime is one for a process.
 """
@@ -58,7 +58,10 @@ async def ask_all() -> list[dict[str, object]]:
             found = sorted(set(routes_of(made)))
             transport = httpx.ASGITransport(made)
             async with httpx.AsyncClient(transport=transport, base_url=BASE, headers={"origin": BASE}) as client:
-                return [await ask(made, client, method, path) for method, path in found]
+                return [
+                    await ask(made, client, method, path) | {"half": await ask_half(made, inner.state.auth, method, path)}
+                    for method, path in found
+                ]
 
 
 async def build_lazy_routes(made: Any, inner: Any) -> None:
@@ -70,7 +73,15 @@ async def build_lazy_routes(made: Any, inner: Any) -> None:
         assert answer.status_code == 200, answer
 
 
-async def ask(made: Any, client: httpx.AsyncClient, method: str, path: str) -> dict[str, object]:
+async def ask_half(made: Any, auth: Any, method: str, path: str) -> object:
+    """The status that a half session gets, a new one each time: some answers end it."""
+    cookie = f"{auth.site.cookie(BASE[7:]).name}={auth.sessions.create(Account('hal', 'Hal', 'admin'), 'half')}"
+    headers = {"origin": BASE, "cookie": cookie}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(made), base_url=BASE, headers=headers) as client:
+        return (await ask(made, client, method, path, cookie))["status"]
+
+
+async def ask(made: Any, client: httpx.AsyncClient, method: str, path: str, cookie: str = "") -> dict[str, object]:
     if method == "WEBSOCKET":
         sent: list[Any] = []
 
@@ -80,7 +91,7 @@ async def ask(made: Any, client: httpx.AsyncClient, method: str, path: str) -> d
         async def send(message: Any) -> None:
             sent.append(message)
 
-        headers = [(b"host", BASE[7:].encode()), (b"origin", BASE.encode())]
+        headers = [(b"host", BASE[7:].encode()), (b"origin", BASE.encode()), (b"cookie", cookie.encode())]
         scope = {"type": "websocket", "path": path, "query_string": b"", "headers": headers, "subprotocols": []}
         await made(scope, receive, send)
         return {"method": method, "path": path, "status": sent[0].get("code"), "location": ""}

@@ -37,6 +37,7 @@ async def join(site: Site, user: str, session_hash: str, fn_index: int = 0, **mo
 
 
 async def test_a_session_hash_belongs_to_who_used_it_first(service: InferenceService) -> None:
+    """CHECKLIST 53: one person's stream is no other's."""
     async with served(service) as site:
         assert (await join(site, "ada", "hash-a")).status_code == 200
         refused = await join(site, "bo", "hash-a")
@@ -48,6 +49,7 @@ async def test_a_session_hash_belongs_to_who_used_it_first(service: InferenceSer
 
 
 async def test_an_event_is_cancelled_by_its_own_session_alone(service: InferenceService) -> None:
+    """CHECKLIST 53: nor can they stop it."""
     async with served(service) as site:
         event = (await join(site, "ada", "hash-a")).json()["event_id"]
         for user, named in [("bo", "hash-b"), ("bo", "hash-a"), ("ada", "hash-a")]:

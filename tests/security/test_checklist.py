@@ -1,0 +1,15 @@
+"""The map from the security checklist to the tests is whole and true."""
+
+from __future__ import annotations
+
+from tests.security.checklist import ITEMS, README, readme, shown
+
+
+def test_each_number_has_a_test() -> None:
+    assert len(ITEMS) == 56
+    assert [number for number in range(1, len(ITEMS) + 1) if number not in shown()] == []
+    assert max(shown()) <= len(ITEMS)
+
+
+def test_the_readme_is_the_map() -> None:
+    assert README.read_text(encoding="utf-8") == readme(), "run: python -m tests.security.checklist"
