@@ -214,12 +214,13 @@ def create_app(
     from auth.guests import sweep
     from auth.middleware import Guard
     from auth.routes import HALF, PUBLIC, auth_routes
-    from doors import open_doors
+    from doors import end_what_the_settings_no_longer_allow, open_doors
     from portal.compression import Compression
-    from portal.pages import Tab, not_found, portal_routes, render
+    from portal.pages import Tab, failed, not_found, portal_routes, render
 
     data_lock = lock_data(settings.data)
     database, doors = open_doors(settings)
+    end_what_the_settings_no_longer_allow(doors)
     store = core.store.Store(database)
 
     def keep_up() -> None:
@@ -253,7 +254,7 @@ def create_app(
             *portal_routes(tabs, portico.progress, lambda: portico.model_name, account_of, lacks_second_factor),
             *(Mount(f"/{slot.frontend.name}", slot) for slot in portico.slots),
         ],
-        exception_handlers={404: not_found},
+        exception_handlers={404: not_found, Exception: failed},
         lifespan=portico.lifespan,
     )
     inner.state.portico, inner.state.auth = portico, doors

@@ -16,7 +16,7 @@ import migrations
 from auth.keys import SecretError, read_or_make_secrets
 from auth.oidc import ProviderSettings
 from auth.parts import Auth, Options, open_auth
-from auth.people import Admission
+from auth.people import OWNER, Admission
 from auth.site import Site
 from core.database import open_database, sqlite_file
 from core.errors import SettingsError, UserError
@@ -40,6 +40,16 @@ def open_doors(settings: Settings) -> tuple[Engine, Auth]:
         raise SettingsError(f"{error} It stands in {secret_file(settings)}, or in PORTICO_SECRET.") from None
     except OSError as error:
         raise SettingsError(f"The server's secret cannot be read or written: {error.filename} ({error.strerror}).") from None
+
+
+def end_what_the_settings_no_longer_allow(doors: Auth) -> None:
+    """At the server's start: whoever was taken off the lists is out; an owner who needs a second factor now must set one up."""
+    out = doors.people.apply_lists()
+    if doors.options.link_needs_second_factor and not doors.factors.enrolled(OWNER.id):
+        out.append(OWNER.id)
+    for user_id in out:
+        doors.sessions.revoke_all(user_id)
+        doors.tokens.revoke_all(user_id)
 
 
 def secret_file(settings: Settings) -> Path:

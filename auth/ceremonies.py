@@ -23,11 +23,12 @@ from webauthn.helpers.structs import (
 LONGEST_ID = 1023  # bytes (7.1, step 25)
 PATIENCE_MS = 5 * 60 * 1000  # finding one's phone takes a while; the half session ends after 10 minutes anyway
 
-# The person has shown a first factor already, and holding the passkey is the second: a key without a PIN is good for that, and
-# nobody is made to set one while they enrol. Where there is a PIN, a finger or a face, it is asked for.
+# The person has shown a first factor already, and holding the passkey is the second: a plain security key without a PIN is good
+# for that. Where there is a PIN, a finger or a face, it is asked for.
 VERIFICATION = UserVerificationRequirement.PREFERRED
-# Phones and password managers keep only discoverable passkeys in what they synchronize, so a lost phone is no lost factor. On a
-# security key it takes up one of 25 places or more; where none is left, the key makes one that is not discoverable.
+# Phones and password managers synchronize discoverable passkeys alone, and a lost phone must be no lost factor. On a security
+# key such a one takes up a place (there are 25 or more) and wants a PIN, which the browser helps to set; a key that can hold
+# none makes the other kind.
 SELECTION = AuthenticatorSelectionCriteria(resident_key=ResidentKeyRequirement.PREFERRED, user_verification=VERIFICATION)
 
 

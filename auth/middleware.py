@@ -271,8 +271,8 @@ def _second_factor_first(scope: Scope) -> Response:
 def _token_first() -> Response:
     error = {
         "message": "Give an API token (Authorization: Bearer ...); your account page makes one.",
-        "type": "authentication_error",
-    }
+        "type": "authentication_error", "param": None, "code": "invalid_api_key",
+    }  # fmt: skip
     return JSONResponse({"error": error}, 401, headers={"WWW-Authenticate": "Bearer"})
 
 

@@ -105,7 +105,24 @@ class Provider:
         claims = await self._claims(token)
         now = int(self._clock().timestamp())
         check_claims(claims, self.settings.issuer, self.settings.client_id, pending.nonce, given.get("access_token"), now)
-        return identity_of(claims, self.settings.issuer)
+        return identity_of(await self._with_userinfo(claims, given.get("access_token")), self.settings.issuer)
+
+    async def _with_userinfo(self, claims: Mapping[str, Any], access_token: object) -> Mapping[str, Any]:
+        """The claims, with what a provider that keeps its ID tokens short (Okta) says of the email at its UserInfo endpoint.
+
+        What the token says itself stands; the endpoint must speak of the same `sub` (OpenID Connect Core 1.0, 5.3.2).
+        """
+        from auth.providers import asking, get_json
+
+        endpoint = (await self.metadata()).userinfo_endpoint
+        if "email_verified" in claims or not endpoint or not isinstance(access_token, str):
+            return claims
+        async with asking(self.settings.issuer) as client:
+            said, _ = await get_json(client, endpoint, access_token)
+        if said.get("sub") != claims["sub"]:
+            raise Untrusted("its UserInfo endpoint speaks of someone else")
+        # Email and whether it is verified belong together: both from here, or both from the token.
+        return {**claims, **{name: said[name] for name in ("email", "email_verified", "name") if name in said}}
 
     def _check_answer(self, answer: Mapping[str, str], metadata: Metadata) -> None:
         """Before its code is used: that the answer is this provider's (RFC 9207), and that it is a yes."""

@@ -35,6 +35,7 @@ class Metadata:
     auth_method: str
     algorithms: tuple[str, ...]
     sends_iss: bool
+    userinfo_endpoint: str = ""
     date: datetime | None = None
 
 
@@ -78,9 +79,10 @@ async def asking(issuer: str, client_id: str = "", client_secret: str = "", auth
         raise Unreachable(f"{urlsplit(issuer).netloc}: {type(error).__name__}") from None
 
 
-async def get_json(client: Any, url: str) -> tuple[dict[str, Any], httpx2.Response]:
+async def get_json(client: Any, url: str, access_token: str = "") -> tuple[dict[str, Any], httpx2.Response]:
     """The JSON object at `url`."""
-    response: httpx2.Response = await client.request("GET", url, withhold_token=True)
+    headers = {"authorization": f"Bearer {access_token}"} if access_token else {}
+    response: httpx2.Response = await client.request("GET", url, headers=headers, withhold_token=True)
     if response.status_code >= 500 or response.status_code == 429:
         raise Unreachable(f"{url} answers {response.status_code}")
     if response.status_code != 200:
@@ -112,6 +114,7 @@ def read_metadata(document: Mapping[str, Any], issuer: str, date: datetime | Non
     for name, url in endpoints.items():
         if not isinstance(url, str) or not _is_safe(url, issuer):
             raise Misconfigured(f"its {name} is {url!r:.200}, no https address")
+    userinfo = document.get("userinfo_endpoint")
     methods = document.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
     fitting = [one for one in ("client_secret_basic", "client_secret_post") if isinstance(methods, list) and one in methods]
     if not fitting:
@@ -120,6 +123,7 @@ def read_metadata(document: Mapping[str, Any], issuer: str, date: datetime | Non
     return Metadata(
         **{name: str(url) for name, url in endpoints.items()}, auth_method=fitting[0], date=date,
         algorithms=tuple(str(one) for one in algorithms) if isinstance(algorithms, list) else (),
+        userinfo_endpoint=userinfo if isinstance(userinfo, str) and _is_safe(userinfo, issuer) else "",
         sends_iss=document.get("authorization_response_iss_parameter_supported") is True,
     )  # fmt: skip
 

@@ -15,6 +15,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from core import brand
+from core.errors import screen_message
 from core.progress import Progress
 
 Account = Any  # who signed in: it has `name` and `role`; portal does not know auth
@@ -106,6 +107,14 @@ async def not_found(request: Request, error: Exception) -> Response:
     if "text/html" in request.headers.get("accept", ""):
         return error_page(404, "There is no such page.")
     return PlainTextResponse("There is no such page.", 404)
+
+
+async def failed(request: Request, error: Exception) -> Response:
+    """What nobody expected: a page with the id under which the log has it."""
+    message = screen_message(error)
+    if "text/html" in request.headers.get("accept", ""):
+        return error_page(500, message)
+    return PlainTextResponse(message, 500)
 
 
 class _Cached(StaticFiles):

@@ -25,6 +25,8 @@ FEW_CODES = 3  # left: then the page says that it is time for new ones
 
 # What a change comes back with (?done=): the section that it is about, and what happened.
 DONE = {
+    "passkey-renamed": ("two-step", "The passkey has its new name."),
+    "passkey-removed": ("two-step", "The passkey is removed. Your other devices were signed out."),
     "session-ended": ("devices", "That device is signed out."),
     "session-gone": ("devices", "That device was signed out already."),
     "sessions-ended": ("devices", "Every other device is signed out."),

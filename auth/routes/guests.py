@@ -23,7 +23,10 @@ def guest_routes(auth: Auth, pages: Pages) -> list[Route]:
     """Routes of the guests' way in."""
 
     def page(request: Request, status: int = 200, error: str = "") -> Response:
-        return pages.page(request, "join.html", status, error=error, longest=LONGEST_NAME, has_account=_has_account(request))
+        return pages.page(
+            request, "join.html", status, error=error, longest=LONGEST_NAME, has_account=_has_account(request),
+            over="over" in request.query_params,
+        )  # fmt: skip
 
     async def show(request: Request) -> Response:
         return page(request)

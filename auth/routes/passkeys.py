@@ -164,7 +164,7 @@ def _keeping(auth: Auth, pages: Pages) -> list[Route]:
         if stop := refusal(request):
             return stop
         auth.passkeys.rename(session.account.id, request.path_params["id"], form.get("name", ""))
-        return RedirectResponse(f"{ACCOUNT}#two-step", 303)
+        return RedirectResponse(f"{ACCOUNT}?done=passkey-renamed#two-step", 303)
 
     async def remove(request: Request) -> Response:
         session: Session = request.scope["session"]
@@ -179,7 +179,7 @@ def _keeping(auth: Auth, pages: Pages) -> list[Route]:
         auth.passkeys.remove(user, removed.id)
         factors_changed(auth, session)
         pages.record(request, "passkey-removed", name=removed.name)
-        return RedirectResponse(f"{ACCOUNT}#two-step", 303)
+        return RedirectResponse(f"{ACCOUNT}?done=passkey-removed#two-step", 303)
 
     return [
         Route(f"{PASSKEY}/{{id}}/rename", rename, methods=["POST"]),

@@ -14,6 +14,7 @@ from auth.keys import SecretError
 from auth.parts import Auth
 from auth.routes.common import Pages, small_form
 from auth.routes.enrolment import SET_UP, USED, enrolment_routes
+from auth.routes.passkeys import address
 from auth.routes.step_up import TWO_FACTOR, complete, destination, failed, locked, needs_factor, seconds_left
 from auth.sessions import Session
 
@@ -61,7 +62,7 @@ def two_factor_routes(auth: Auth, pages: Pages) -> list[Route]:
         return pages.page(
             request, "two_factor.html", status, error=error, next=target, method=method, half=half, remember=remember,
             has_app=auth.totp.has(user), has_codes=auth.recovery.left(user) > 0, passkey=passkeys and possible,
-            passkey_at=auth.site.public if passkeys and not possible else "", seconds=seconds_left(auth, session),
+            passkey_at=address(auth.site, request.scope["on_this_machine"]) if passkeys and not possible else "", seconds=seconds_left(auth, session),
         )  # fmt: skip
 
     async def show(request: Request) -> Response:

@@ -15,7 +15,7 @@ from tests.support.provider import Provider
 from tests.support.serve import Served
 
 ADMIN = "grace"  # her login at the provider; settings name her address as the admin's
-MEMBERS = ("ada", "bo", "cy", "di", "ed", "flo", "hal")
+MEMBERS = ("ada", "bo", "cy", "di", "ed", "flo", "hal", "unverified")  # the provider vouches for all but the last
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ def open_house(data: Path) -> Iterator[House]:
             "PORTICO_PUBLIC_URL": url,
             "PORTICO_ADMINS": f"{ADMIN}@example.com",
             "PORTICO_ALLOWED_EMAILS": ",".join(f"{name}@example.com" for name in MEMBERS),
+            "PORTICO_ALLOWED_DOMAINS": "corp.example",
         }
         with Served(data, port=port, environment=environment) as served:
             yield House(served.wait_ready(150), provider, url)

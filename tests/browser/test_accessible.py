@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.browser.axe import overflow, violations
 from tests.browser.every_page import every_page
 from tests.browser.house import House
 from tests.browser.person import People, Person
 
 
+@pytest.mark.timeout(400)  # 40 pages, twice each
 def test_no_page_of_sign_in_has_an_axe_violation_or_scrolls_sideways(
     house: House, people: People, grace: Person, tmp_path: Path
 ) -> None:

@@ -36,8 +36,8 @@ def test_guests_come_by_a_link_chat_to_their_quota_and_are_out_when_it_is_revoke
 
     yan.chat().send("count to 900")
     revokes(grace, "Demo at the meetup")
-    zoe.is_at_sign_in()
-    yan.is_at_sign_in()
+    for guest in (zoe, yan):
+        expect(guest.page.get_by_role("heading", name="Your visit is over")).to_be_visible()
     late.page.goto(link)
     late.click("Come in")
     expect(late.page.get_by_role("alert")).to_contain_text("This guest link does not work")

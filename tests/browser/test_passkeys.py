@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +16,6 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-import app
 from auth.middleware import Guard
 from auth.parts import Options, open_auth
 from auth.routes import HALF, PUBLIC, auth_routes
@@ -32,7 +32,7 @@ class House:
     """The sign-in pages on loopback, where the link alone does not do. `url` is its name, `bare` its address without one."""
 
     def __init__(self, database: Engine, required: bool) -> None:
-        self._listening = app.listen(app.Settings(port=0))
+        self._listening = socket.create_server(("127.0.0.1", 0))
         port = self._listening.getsockname()[1]
         self.url, self.bare = f"{NAME}:{port}", f"http://127.0.0.1:{port}"
         site = Site.of(self.url, port)
@@ -212,18 +212,22 @@ def test_the_same_device_is_added_once(house: House, context: BrowserContext) ->
     assert len(house.auth.passkeys.all("owner")) == 1
 
 
-def test_a_security_key_without_a_pin_is_added_beside_it(house: House, context: BrowserContext) -> None:
+def test_a_plain_security_key_without_a_pin_is_added_beside_it(house: House, context: BrowserContext) -> None:
     page = context.new_page()
     first = Device(page)
     enrol(house, page)
     first._devtools.send("WebAuthn.removeVirtualAuthenticator", {"authenticatorId": first._id})
-    Device(page, transport="usb", hasUserVerification=False, isUserVerified=False)  # a security key without a PIN
+    Device(page, transport="usb", hasUserVerification=False, isUserVerified=False, hasResidentKey=False)
     page.goto(f"{house.url}/auth/two-factor/passkey?next=/auth/account")
     page.get_by_label("Name").fill("Key on my ring")
     page.get_by_role("button", name="Add this passkey").click()
     page.wait_for_url(f"{house.url}/auth/account")
     assert [one.name for one in house.auth.passkeys.all("owner")] == ["Passkey on Linux", "Key on my ring"]
     assert house.auth.recovery.left("owner") == 10, "codes that one has stay as they are"
+    context.clear_cookies()
+    house.sign_in(page)
+    page.get_by_role("button", name="Use a passkey").click()
+    expect(page.get_by_text("Hello Owner")).to_be_visible()
 
 
 def test_at_a_bare_address_the_page_says_where_passkeys_work(house: House, context: BrowserContext) -> None:

@@ -64,15 +64,22 @@ def test_someone_who_is_not_on_the_list_reads_so_and_may_come_as_someone_else(pe
     mallory.reads("Protect your account with a second step")
 
 
-def test_whoever_cancels_at_the_provider_can_try_again(people: People) -> None:
-    cy = people("cy")
-    cy.open("/auth/sign-in")
-    cy.click("Continue with Google")
-    cy.click("[ Cancel ]")
-    cy.reads("You are not signed in")
-    cy.click("Try again")
-    cy.pass_provider("cy")
-    cy.reads("Protect your account with a second step")
+def test_an_address_that_the_provider_does_not_vouch_for_lets_nobody_in(people: People) -> None:
+    someone = people("unverified")
+    someone.sign_in_with_provider()
+    someone.reads("You are not signed in")
+    expect(someone.page.get_by_role("alert")).not_to_contain_text("unverified@example.com")  # an address that may not be theirs
+
+
+def test_whoever_cancels_at_the_provider_can_try_again_and_come_in_by_their_domain(people: People) -> None:
+    ivy = people("ivy@corp.example")
+    ivy.open("/auth/sign-in")
+    ivy.click("Continue with Google")
+    ivy.click("[ Cancel ]")
+    ivy.reads("You are not signed in")
+    ivy.click("Try again")
+    ivy.pass_provider(ivy.login)
+    ivy.reads("Protect your account with a second step")
 
 
 def test_a_token_needs_a_code_after_a_quarter_of_an_hour_and_nothing_typed_is_lost(people: People, tmp_path: Path) -> None:

@@ -7,10 +7,11 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
+from starlette.routing import Route
 
 from auth.sessions import Account
 from core.progress import Progress
-from portal.pages import Tab, not_found, portal_routes, render, waiting_page
+from portal.pages import Tab, failed, not_found, portal_routes, render, waiting_page
 
 TABS = [Tab("gradio", "Gradio"), Tab("streamlit", "Streamlit")]
 HTML = {"accept": "text/html"}
@@ -91,3 +92,20 @@ async def test_static_files_are_kept_for_an_hour(client: httpx.AsyncClient) -> N
     font = await client.get("/static/inter.woff2")
     assert font.headers["cache-control"] == "public, max-age=3600"
     assert (await client.get("/static/")).status_code == 404
+
+
+async def test_what_nobody_expected_is_a_sentence_with_an_id(caplog: pytest.LogCaptureFixture) -> None:
+    async def broken(request: Request) -> None:
+        raise RuntimeError("a secret of the server")
+
+    app = Starlette(routes=[Route("/broken", broken)], exception_handlers={Exception: failed})
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://portico.test") as client:
+        page = await client.get("/broken", headers=HTML)
+        plain = await client.get("/broken")
+    assert (page.status_code, plain.status_code) == (500, 500)
+    assert "<h1>" in page.text
+    found = re.search(r"error (\w{8})", plain.text)
+    assert found
+    assert found[1] in caplog.text
+    assert "secret of the server" not in page.text + plain.text

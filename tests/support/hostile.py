@@ -47,9 +47,11 @@ class Bend:
     document: dict[str, Any] = field(default_factory=dict)  # of discovery
     answer: dict[str, Any] = field(default_factory=dict)  # what the browser brings back
     tokens: dict[str, Any] = field(default_factory=dict)  # the token endpoint's
+    userinfo: dict[str, Any] = field(default_factory=dict)
     header: dict[str, Any] = field(default_factory=dict)  # of the ID token
     claims: dict[str, Any] = field(default_factory=dict)
     keys: list[Any] | None = None  # what it publishes
+    more_keys: list[Any] = field(default_factory=list)  # beside those
     sign: Sign | None = None
     responses: dict[str, Callable[[], Response]] = field(default_factory=dict)  # whole answers, by path
 
@@ -65,6 +67,7 @@ class HostileProvider:
             Route(DISCOVERY, self._discovery),
             Route("/keys", self._keys),
             Route("/token", self._token, methods=["POST"]),
+            Route("/userinfo", self._userinfo),
         ]
         config = uvicorn.Config(Starlette(routes=routes), log_config=None, access_log=False, lifespan="off", ws="none")
         self._server = uvicorn.Server(config)
@@ -97,7 +100,13 @@ class HostileProvider:
 
     async def _keys(self, request: Request) -> Response:
         published: Any = KeySet([self.key]).as_dict()["keys"] if self.bend.keys is None else self.bend.keys
-        return self._respond(request, {"keys": published})
+        return self._respond(request, {"keys": [*published, *self.bend.more_keys]})
+
+    async def _userinfo(self, request: Request) -> Response:
+        """Offered by `Bend(document={"userinfo_endpoint": ...})` alone."""
+        if request.headers.get("authorization", "").removeprefix("Bearer ") not in self.secrets:
+            return self._respond(request, {"error": "invalid_token"}, 401)
+        return self._respond(request, bent(self.person, self.bend.userinfo))
 
     async def _token(self, request: Request) -> Response:
         form = {name: values[0] for name, values in parse_qs((await request.body()).decode()).items()}

@@ -38,6 +38,43 @@ async def test_a_token_that_names_nobody_is_refused(
     await assert_this_alone_is_refused(Bend(claims={"sub": sub}), site, browser, provider, caplog)
 
 
+def short_token(provider: HostileProvider, **userinfo: Any) -> Bend:
+    """A provider whose ID token holds neither email nor whether it is verified, and whose UserInfo endpoint says `userinfo`."""
+    document = {"userinfo_endpoint": f"{provider.issuer}/userinfo"}
+    return Bend(document=document, claims={"email": DROP, "email_verified": DROP}, userinfo=userinfo)
+
+
+async def test_a_short_token_is_completed_at_the_userinfo_endpoint(
+    site: Site, browser: httpx.AsyncClient, provider: HostileProvider
+) -> None:
+    """CHECKLIST 13: who is vouched for there comes in by the list, and only where the token itself is silent."""
+    provider.bend = short_token(provider)
+    assert_in(await sign_in(browser, provider), site, browser)
+    assert "/userinfo" in provider.asked
+
+
+@pytest.mark.parametrize(
+    "userinfo",
+    [{"sub": "eve-1"}, {"sub": DROP}, {"email_verified": False}, {"email_verified": "true"}, {"email_verified": DROP}],
+    ids=repr,
+)
+async def test_a_userinfo_that_does_not_vouch_lets_nobody_in(
+    site: Site, browser: httpx.AsyncClient, provider: HostileProvider, caplog: Log, userinfo: dict[str, Any]
+) -> None:
+    """CHECKLIST 13: another person's, or an email that is not verified."""
+    await assert_this_alone_is_refused(short_token(provider, **userinfo), site, browser, provider, caplog)
+
+
+async def test_a_token_that_says_unverified_is_not_overruled(
+    site: Site, browser: httpx.AsyncClient, provider: HostileProvider, caplog: Log
+) -> None:
+    """CHECKLIST 13: the signed token's word stands; the endpoint is not even asked."""
+    bend = Bend(document={"userinfo_endpoint": f"{provider.issuer}/userinfo"}, claims={"email_verified": False})
+    provider.asked.clear()
+    await assert_this_alone_is_refused(bend, site, browser, provider, caplog)
+    assert "/userinfo" not in provider.asked
+
+
 async def test_the_same_email_is_not_the_same_person(site: Site, browser: httpx.AsyncClient, provider: HostileProvider) -> None:
     """CHECKLIST 12: another sub with a known email is another account; a known sub with another email is the same one."""
     ada = assert_in(await sign_in(browser, provider), site, browser).account.id

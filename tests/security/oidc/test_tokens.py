@@ -110,7 +110,7 @@ TOKENS: dict[str, Bend] = {
     "a list of tokens": Bend(responses={"/token": lambda: JSONResponse([])}),
     "tokens elsewhere": Bend(responses={"/token": lambda: RedirectResponse("https://evil.example/token", 307)}),
     "out of order": Bend(responses={"/token": lambda: PlainTextResponse("", 502)}),
-    "endless": Bend(responses={"/token": lambda: PlainTextResponse('{"id_token":"' + "x" * 600_000 + '"}')}),
+    "endless": Bend(tokens={"more": "x" * 600_000}),
     "nested too deep": Bend(responses={"/token": lambda: PlainTextResponse("[" * 100_000)}),
     "a time that is none": Bend(tokens={"expires_in": "soon"}), "a time that is an object": Bend(tokens={"expires_in": {"a": 1}}),
     "an error that is an object": Bend(tokens={"error": {"a": 1}}), "an error beside it": Bend(tokens={"error": "server_error"}),
