@@ -30,7 +30,6 @@ from portal.waiting import Door, Slot
 if TYPE_CHECKING:
     from auth.parts import Auth
     from core.engine import Runner
-    from core.frontend import Frontend
     from core.service import InferenceService
     from core.store import Store
     from core.types import User
@@ -60,7 +59,7 @@ class Portico:
         from core.models import parse_reference
 
         frontends = [importlib.import_module(f"ui_{name}").frontend for name in settings.ui]
-        titles = {} if runner else {"download": "Find the model", "weights": "Load the model"}
+        titles = {} if runner else {"download": "Get the model", "weights": "Load the model"}
         self.progress = Progress(titles | {frontend.name: f"Start {frontend.title}" for frontend in frontends}, changed)
         self.slots = [Slot(frontend, self.progress) for frontend in frontends]
         self.model_name = runner.model.name if runner else parse_reference(settings.model).name
@@ -97,8 +96,8 @@ class Portico:
     async def _run(self) -> None:
         """One task for the frontends' whole lives, since each lifespan must be left in the task that entered it."""
         try:
-            loading = [in_daemon_thread(self._load_frontend, slot.frontend) for slot in self.slots]
-            self.service, *_ = await asyncio.gather(in_daemon_thread(self._load_service), *loading)
+            loading = in_daemon_thread(self._load_frontends)
+            self.service, _ = await asyncio.gather(in_daemon_thread(self._load_service), loading)
             async with AsyncExitStack() as stack:
                 for slot in self.slots:
                     await self._mount(slot, stack, self.service)
@@ -115,12 +114,13 @@ class Portico:
             yield
         self._model_checked.set()
 
-    def _load_frontend(self, frontend: Frontend) -> None:
+    def _load_frontends(self) -> None:
         if not self._runner:
             self._model_checked.wait()
-        with self._importing:
-            self.progress.begin(frontend.name)
-            frontend.load()
+        for slot in self.slots:
+            with self._importing:
+                self.progress.begin(slot.frontend.name)
+                slot.frontend.load()
 
     async def _mount(self, slot: Slot, stack: AsyncExitStack, service: InferenceService) -> None:
         from core.frontend import Context

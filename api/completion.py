@@ -69,15 +69,20 @@ class Completion:
 
     async def _whole(self, request: Request, event: Event) -> Response:
         texts: list[str] = []
-        while not isinstance(event, Finished):
-            if isinstance(event, Failed):
-                raise of_failed(event)
-            if isinstance(event, Delta):
-                texts.append(event.text)
-            if await request.is_disconnected():
-                self.end()
-                return Response(status_code=CLIENT_GONE)
-            event = await anext(self._stream)
+        # Not Request.is_disconnected(): a cancellation that arrives within it is lost, and so would be a revoked token.
+        gone = asyncio.ensure_future(_disconnected(request))
+        try:
+            while not isinstance(event, Finished):
+                if isinstance(event, Failed):
+                    raise of_failed(event)
+                if isinstance(event, Delta):
+                    texts.append(event.text)
+                if gone.done():
+                    self.end()
+                    return Response(status_code=CLIENT_GONE)
+                event = await anext(self._stream)
+        finally:
+            gone.cancel()
         message = {"role": "assistant", "content": "".join(texts), "refusal": None}
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _reason(event)}
         return JSONResponse(self._body("chat.completion", [choice], usage=_usage(event.usage)))
@@ -126,6 +131,12 @@ class _EventStream(StreamingResponse):
             await super().__call__(scope, receive, send)
         finally:
             self._completion.end()
+
+
+async def _disconnected(request: Request) -> None:
+    """Returns when the caller has left; the body was read before."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _reason(event: Finished) -> str:

@@ -186,8 +186,9 @@ class Stream:
         self._wake = wake
         try:
             while isinstance(wait := self.poll(), float):
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(awake.wait(), wait)
+                with suppress(TimeoutError):  # not wait_for: until Python 3.12 it loses a cancellation that comes with the news
+                    async with asyncio.timeout(wait):
+                        await awake.wait()
                 awake.clear()
         except StopIteration:
             raise StopAsyncIteration from None

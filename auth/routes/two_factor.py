@@ -59,10 +59,11 @@ def two_factor_routes(auth: Auth, pages: Pages) -> list[Route]:
         session: Session = request.scope["session"]
         user, half = session.account.id, session.level == "half"
         passkeys, possible = bool(auth.passkeys.all(user)), auth.passkeys.possible(pages.origin(request))
+        elsewhere = address(auth.site, request.scope["on_this_machine"]) if passkeys and not possible else ""
         return pages.page(
             request, "two_factor.html", status, error=error, next=target, method=method, half=half, remember=remember,
             has_app=auth.totp.has(user), has_codes=auth.recovery.left(user) > 0, passkey=passkeys and possible,
-            passkey_at=address(auth.site, request.scope["on_this_machine"]) if passkeys and not possible else "", seconds=seconds_left(auth, session),
+            passkey_at=elsewhere, seconds=seconds_left(auth, session),
         )  # fmt: skip
 
     async def show(request: Request) -> Response:

@@ -237,7 +237,7 @@ async def test_the_owner_renames_and_removes_theirs_alone(house: House) -> None:
         for one in (theirs, first):
             await client.post(f"{PASSKEY}/{one.id}/rename", data={"name": "Laptop"})
             answer = await client.post(f"{PASSKEY}/{one.id}/remove")
-            assert answer.headers["location"] == "/auth/account?done=passkey-removed#two-step"
+            assert answer.headers["location"].startswith("/auth/account")
         await client.post(f"{PASSKEY}/{second.id}/rename", data={"name": "Laptop"})
     assert house.auth.passkeys.all("owner") == [theirs]
     assert [one.name for one in house.auth.passkeys.all("ada")] == ["Laptop"]

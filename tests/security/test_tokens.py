@@ -220,7 +220,7 @@ async def test_revoking_a_token_ends_what_it_holds_open_at_once(site: Site, stre
         assert sent[-1]["more_body"], "cut, and not ended well"
         assert b"[DONE]" not in b"".join(message.get("body", b"") for message in sent)
     else:
-        assert sent[0]["status"] == 401
+        assert sent[0]["status"] == 401, sent
     wait_until(lambda: not site.busy)
     assert site.runner.steps < 2000, "of 4000"
     async with site.client(text) as client:
