@@ -216,7 +216,7 @@ def create_app(
     from auth.routes import HALF, PUBLIC, auth_routes
     from doors import end_what_the_settings_no_longer_allow, open_doors
     from portal.compression import Compression
-    from portal.pages import Tab, failed, not_found, portal_routes, render
+    from portal.pages import Tab, failed, not_allowed, not_found, portal_routes, render
 
     data_lock = lock_data(settings.data)
     database, doors = open_doors(settings)
@@ -254,7 +254,7 @@ def create_app(
             *portal_routes(tabs, portico.progress, lambda: portico.model_name, account_of, lacks_second_factor),
             *(Mount(f"/{slot.frontend.name}", slot) for slot in portico.slots),
         ],
-        exception_handlers={404: not_found, Exception: failed},
+        exception_handlers={404: not_found, 405: not_allowed, Exception: failed},
         lifespan=portico.lifespan,
     )
     inner.state.portico, inner.state.auth = portico, doors
@@ -377,7 +377,7 @@ def open_doors_beside(config: Path | None, data: Path | None, database: str | No
         file = sqlite_file(settings.database_url)
         if file and not file.is_file():
             raise SettingsError(f"There is no database {file}. Give the server's --data or --config, or start the server once.")
-        engine, auth = open_doors(settings)
+        engine, auth = open_doors(settings, needs_secret=False)
     except UserError as error:
         fail(error.message, code=2, before="")
     try:

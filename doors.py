@@ -13,11 +13,12 @@ from sqlalchemy.exc import DBAPIError
 import auth.store
 import core.store
 import migrations
-from auth.keys import SecretError, read_or_make_secrets
+from auth.keys import SecretError, new_secret, read_or_make_secrets, secret_is_gone
 from auth.oidc import ProviderSettings
 from auth.parts import Auth, Options, open_auth
 from auth.people import OWNER, Admission
 from auth.site import Site
+from auth.totp import confirmed_apps
 from core.database import open_database, sqlite_file
 from core.errors import SettingsError, UserError
 from core.settings import Settings, load_settings, unknown_variables
@@ -26,20 +27,33 @@ if TYPE_CHECKING:
     from auth.doctor import Finding
 
 
-def open_doors(settings: Settings) -> tuple[Engine, Auth]:
-    """The database, brought to its newest revision, and all of auth over it. Raises SettingsError."""
+def open_doors(settings: Settings, needs_secret: bool = True) -> tuple[Engine, Auth]:
+    """The database, brought to its newest revision, and all of auth over it. Raises SettingsError.
+
+    Without `needs_secret` what is sealed cannot be opened, and no secret is read or made.
+    """
     database = open_database(settings.database_url)
     try:
         migrations.upgrade(database, [core.store.metadata, auth.store.metadata])
     except DBAPIError as error:
         raise SettingsError(f"The database cannot be used ({error.orig}). Check --database, and that its server runs.") from None
     try:
-        secrets = settings.secrets() or read_or_make_secrets(secret_file(settings))
+        secrets = _secrets(settings, database) if needs_secret else [new_secret()]
         return database, open_auth(database, options_of(settings, secrets))
     except SecretError as error:
         raise SettingsError(f"{error} It stands in {secret_file(settings)}, or in PORTICO_SECRET.") from None
     except OSError as error:
         raise SettingsError(f"The server's secret cannot be read or written: {error.filename} ({error.strerror}).") from None
+
+
+def _secrets(settings: Settings, database: Engine) -> list[str]:
+    """The server's secrets. One is made at the first start alone: in place of a lost one it would lock people out."""
+    if listed := settings.secrets():
+        return listed
+    file = secret_file(settings)
+    if not file.exists() and confirmed_apps(database):
+        raise SettingsError(secret_is_gone(file))
+    return read_or_make_secrets(file)
 
 
 def end_what_the_settings_no_longer_allow(doors: Auth) -> None:

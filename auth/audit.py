@@ -118,4 +118,5 @@ def _about(person: str) -> ColumnElement[bool]:
     return or_(
         audit.c.actor.icontains(person, autoescape=True), audit.c.actor_id == person, audit.c.subject_id == person,
         audit.c.actor_id.in_(known), audit.c.subject_id.in_(known),
+        audit.c.details["email"].as_string().icontains(person, autoescape=True),  # of one who was not let in
     )  # fmt: skip

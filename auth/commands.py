@@ -51,7 +51,7 @@ def list_people(ctx: typer.Context, config: Config = None, data: Data = None, da
 @people.command()
 def invite(
     ctx: typer.Context,
-    email: Annotated[str, typer.Argument(help="As the provider knows them.", metavar="EMAIL")],
+    email: Annotated[str, typer.Argument(help="The email address with which they will sign in.", metavar="EMAIL")],
     role: Annotated[str, typer.Option(help="What they will be.", metavar="member|admin")] = "member",
     days: Annotated[int, typer.Option(help="How long the invitation stands.", metavar="DAYS")] = 7,
     config: Config = None,
@@ -75,7 +75,10 @@ def invite(
     if titles:
         typer.echo(f"Tell them to open {public} and to sign in with {' or '.join(titles)}.")
     else:
-        typer.echo("No provider is set yet, and without one nobody can show their email. docs/sign-in.md tells how to set one.")
+        typer.echo(
+            "But these settings name no provider to sign in with, and without one nobody can show their email. If the server "
+            "has other settings, give its --config here; else docs/sign-in.md tells how to set one."
+        )
 
 
 @people.command()
@@ -116,8 +119,11 @@ def revoke(
     data: Data = None,
     database: Database = None,
 ) -> None:
-    """Sign someone out everywhere at once, and end their API tokens."""
+    """Sign someone out everywhere at once, end their API tokens, and take back an open invitation of theirs."""
     with _opened(ctx, config, data, database) as auth:
+        if _only_invited(auth, user) and (taken_back := _take_back(auth, user)):
+            typer.echo(f"{taken_back} They have no account, so there is nothing else to end.")
+            return
         person = _found(auth, user)
         if person.role == "guest" and not disable:
             auth.sessions.revoke_all(person.id)
@@ -125,7 +131,10 @@ def revoke(
         else:
             _act(auth, person, "shut-out" if disable else "sign-out")
         auth.tokens.revoke_all(person.id)
+        taken_back = _take_back(auth, person.email)
     typer.echo(f"{_called(person)} is signed out everywhere" + (", and shut out." if disable else "."))
+    if taken_back:
+        typer.echo(taken_back)
     if not disable and person.role != "guest":
         typer.echo("They may sign in again. To shut them out, add --disable.")
 
@@ -151,6 +160,22 @@ def _found(auth: Auth, user: str) -> Person:
     if person is None:
         _stop(f"There is nobody with the email or id {_plain(user)!r}, or there are several. `user list` shows everyone's id.")
     return person
+
+
+def _only_invited(auth: Auth, email: str) -> bool:
+    """Whether nobody has this email yet, and somebody is invited by it."""
+    wanted = email.strip().lower()
+    known = auth.people.find(email) or any(one.email.lower() == wanted for one in auth.people.all(wanted))
+    return not known and auth.invitations.of_email(email) is not None
+
+
+def _take_back(auth: Auth, email: str) -> str:
+    """End the open invitation for this email; what to say of that, "" if there was none."""
+    one = auth.invitations.of_email(email) if email else None
+    if one is None or not auth.invitations.revoke(one.id):
+        return ""
+    auth.audit.record("invitation-revoked", actor=TERMINAL, subject_id=one.id, name=one.name)
+    return f"The invitation for {_plain(one.email)} is taken back."
 
 
 def _act(auth: Auth, person: Person, action: str, form: dict[str, str] | None = None) -> None:

@@ -13,7 +13,8 @@ from auth.store import Clock, aware, invitations, new_id, new_token, sessions, t
 
 MOST_SEATS = 1000
 MOST_QUESTIONS = 100_000
-LONGEST = timedelta(days=366)
+MOST_DAYS = 90
+LONGEST = timedelta(days=MOST_DAYS)
 SETTLING = timedelta(minutes=1)  # how old a guest without a session must be to count as gone: a new one is still coming in
 
 EMAIL = re.compile(r"[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+")
@@ -71,10 +72,12 @@ class Invitations:
         if role not in ("admin", "member"):
             raise NotInvited("role", "Choose admin or member.")
         self._check_end(expires_at)
-        theirs = (invitations.c.email == email) & (invitations.c.used < invitations.c.seats)
-        with self._engine.begin() as connection:
-            if connection.execute(select(invitations.c.id).where(theirs, self._open())).first():
-                raise NotInvited("email", f"{email} is invited already. Revoke that invitation first to make another.")
+        if self.of_email(email):
+            raise NotInvited(
+                "email",
+                f"{email} is invited already. To make another invitation, revoke that one first: on the page of invitations, "
+                f"or with `python app.py user revoke {email}`.",
+            )
         return self._add(email=email, name=email[:100], role=role, seats=1, created_by=created_by, expires_at=expires_at)
 
     def open_link(
@@ -124,6 +127,11 @@ class Invitations:
             rows = connection.execute(select(invitations).order_by(invitations.c.created_at.desc(), invitations.c.id)).all()
         return [_invitation(row) for row in rows]
 
+    def of_email(self, email: str) -> Invitation | None:
+        """The open invitation for this email, not used yet."""
+        theirs = (invitations.c.email == email.strip().lower()) & (invitations.c.used < invitations.c.seats)
+        return self._one(theirs, self._open())
+
     def revoke(self, invitation_id: str) -> bool:
         """End an invitation that is not over: nobody more comes in by it; its guests are seen out by `sweep` (auth/guests.py)."""
         ended = update(invitations).where(invitations.c.id == invitation_id, self._open()).values(revoked_at=self._clock())
@@ -144,7 +152,7 @@ class Invitations:
 
     def _check_end(self, expires_at: datetime) -> None:
         if not self._clock() < expires_at <= self._clock() + LONGEST:
-            raise NotInvited("days", f"An invitation lasts between 1 and {LONGEST.days} days.")
+            raise NotInvited("days", f"An invitation lasts between 1 and {MOST_DAYS} days.")
 
     def _one(self, *conditions: ColumnElement[bool]) -> Invitation | None:
         with self._engine.begin() as connection:

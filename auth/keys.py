@@ -57,6 +57,24 @@ class Vault:
         return sealed[:KEY_ID_BYTES] == self._newest
 
 
+def new_secret() -> str:
+    return secrets.token_urlsafe(48)
+
+
+def secret_is_gone(file: Path) -> str:
+    """What to do where `file` is missing, though something is sealed with what it held."""
+    gone = f"The secret is gone: {file} is not there, PORTICO_SECRET is not set, and people's authenticator apps need it."
+    return f"{gone} {_put_back()}"
+
+
+def _put_back() -> str:
+    return (
+        "Put your copy of it back. If there is none, start anew: put a new secret into that file "
+        f"(any {MIN_SECRET} characters or more). Everybody with an authenticator app then sets it up anew, after "
+        "`python app.py user reset-2fa EMAIL` for each."
+    )
+
+
 def read_secrets(file: Path) -> list[str]:
     """The secrets in `file`, one a line, the newest first."""
     try:
@@ -64,7 +82,7 @@ def read_secrets(file: Path) -> list[str]:
     except UnicodeDecodeError:
         raise SecretError(f"{file} is not text. A secret is a line of at least {MIN_SECRET} letters and digits.") from None
     if not found:
-        raise SecretError(f"{file} is empty. Put a secret in it, or delete it for a new one.")
+        raise SecretError(f"{file} is empty. {_put_back()}")
     return found
 
 
@@ -75,6 +93,6 @@ def read_or_make_secrets(file: Path) -> list[str]:
     except FileExistsError:
         return read_secrets(file)
     with os.fdopen(descriptor, "w", encoding="utf-8") as made:
-        made.write(secret := secrets.token_urlsafe(48))
+        made.write(secret := new_secret())
         made.write("\n")
     return [secret]

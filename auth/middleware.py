@@ -7,6 +7,7 @@ headers that no client can set, and refuses what has no session but for a short 
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from contextlib import suppress
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
 from auth.sessions import Session, Sessions
@@ -26,8 +28,12 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
+log = logging.getLogger("portico.auth")
+
 SIGNED_OUT = 4401  # the websocket close code; 4000-4999 are for applications (RFC 6455, 7.4.2)
 OUR_COOKIES = ("", "oidc", "browser")  # auth/site.py says what each is for
+ANONYMOUS = frozenset({"/healthz", "/manifest.json"})
+STATIC = "/static/"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 # Names by which proxies tell who or where a client is. What a trusted one says is read by auth/site.py; the apps inside see none,
@@ -97,7 +103,12 @@ class Guard:
         host = hosts[0] if len(hosts) == 1 else ""
         origin = self._site.origin(host)
         secured = self._with_security_headers(send, https=(origin or self._site.public).startswith("https:"))
-        session = self._session(scope, host)
+        try:
+            session = await self._session(scope, host)
+        except SQLAlchemyError:
+            log.warning("the database cannot be reached, so nobody can be let in", exc_info=True)
+            await _away(scope, receive, secured)
+            return
         if refusal := self._refusal(scope, origin, session):
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": SIGNED_OUT if refusal.status_code == 401 else 1008})
@@ -110,20 +121,30 @@ class Guard:
         else:
             await self._run(session, inner, receive, secured)
 
-    def _session(self, scope: Scope, host: str) -> Session | None:
+    async def _session(self, scope: Scope, host: str) -> Session | None:
+        if scope["path"] in ANONYMOUS or scope["path"].startswith(STATIC):
+            return None  # what asks nobody's name must answer while the database is away
         headers: Headers = scope["headers"]
         if scope["path"].startswith(self._api):
             kind, _, token = _header(headers, b"authorization").decode("latin-1").partition(" ")
             return self._find_token(token.strip()) if kind.lower() == "bearer" else None
         name = self._site.cookie(host).name
         token = next((value for cookie, value in _cookies(headers) if cookie == name), "")
-        return self._sessions.find(token) if token else None
+        if not token:
+            return None
+        # One that is not known yet takes a look into the database, for which the other requests do not wait. It is looked up
+        # again then, since it may have been revoked meanwhile, and what is let in is booked in this same turn of the loop.
+        if not self._sessions.knows(token) and await asyncio.to_thread(self._sessions.find, token) is None:
+            return None
+        return self._sessions.find(token)
 
     def _refusal(self, scope: Scope, origin: str | None, session: Session | None) -> Response | None:
         """Why this request does not go in, as the response to give, or None."""
         if origin is None:
             return PlainTextResponse("Portico does not serve this address. Open the one that it printed in its terminal.", 400)
         websocket, path = scope["type"] == "websocket", scope["path"]
+        if "\0" in path:  # PostgreSQL takes none
+            return PlainTextResponse("There is no such page.", 404)
         by_token = session is not None and bool(session.scopes)  # nothing that a browser adds by itself let this one in
         if (websocket or scope["method"] not in SAFE_METHODS) and not by_token:
             if path.startswith(self._api):
@@ -280,6 +301,14 @@ def _same_origin(headers: Headers, origin: str, websocket: bool) -> bool:
     if not websocket and _header(headers, b"sec-fetch-site") == b"same-origin":
         return True
     return [value.decode("latin-1") for name, value in headers if name == b"origin"] == [origin]
+
+
+async def _away(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": 1013})  # try again later
+        return
+    sentence = "The database cannot be reached right now, so nobody can be let in. Try again in a moment."
+    await PlainTextResponse(sentence, 503, headers={"Retry-After": "5"})(scope, receive, send)
 
 
 def _current_task() -> asyncio.Task[Any] | None:

@@ -115,7 +115,8 @@ class Provider:
         from auth.providers import asking, get_json
 
         endpoint = (await self.metadata()).userinfo_endpoint
-        if "email_verified" in claims or not endpoint or not isinstance(access_token, str):
+        silent = "email_verified" not in claims and "xms_edov" not in claims
+        if not silent or not endpoint or not isinstance(access_token, str):
             return claims
         async with asking(self.settings.issuer) as client:
             said, _ = await get_json(client, endpoint, access_token)

@@ -48,8 +48,12 @@ class Sessions(Challenges):
         origin: Origin = Origin(),  # noqa: B008 (frozen)
         ends_at: datetime | None = None,
         verified: bool = True,
+        known: bool = False,
     ) -> str:
-        """Open a session for `account` and return its token, which is stored nowhere. An account that is new is written down.
+        """Open a session for `account` and return its token, which is stored nowhere.
+
+        An account that is new is written down, unless it is said to be `known`: then it was deleted just now, and an
+        IntegrityError is raised.
 
         A half session ends after 10 minutes; `ends_at` ends a full one before its absolute timeout. `verified` is False where
         something stood in for the second factor (a remembered browser): what needs its person anew then asks for it.
@@ -62,7 +66,7 @@ class Sessions(Challenges):
         }  # fmt: skip
         with self._engine.begin() as connection:
             connection.execute(delete(sessions).where(self._long_over(now)))  # else the table only grows
-            if connection.execute(select(users.c.id).where(users.c.id == account.id)).first() is None:
+            if not known and connection.execute(select(users.c.id).where(users.c.id == account.id)).first() is None:
                 new = {"id": account.id, "name": account.name, "role": account.role, "created_at": now}
                 connection.execute(insert(users).values(new))
             connection.execute(insert(sessions).values(values))
@@ -84,6 +88,10 @@ class Sessions(Challenges):
                 return None
             cache[key] = session  # a revocation just now has put another dict in this one's place
         return session
+
+    def knows(self, token: str) -> bool:
+        """Whether `find` will need no look into the database."""
+        return token_hash(token) in self._cache
 
     def of_user(self, user_id: str) -> list[Session]:
         """A person's open full sessions, the last used first."""

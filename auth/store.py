@@ -94,6 +94,7 @@ totp = Table(
     metadata,
     Column("id", String(32), primary_key=True),
     _of_user(),
+    Column("session_id", String(32), nullable=False, server_default=""),  # in which it was shown
     Column("secret", LargeBinary, nullable=False),  # sealed with this row's id
     Column("last_step", BigInteger, nullable=False),  # the time step of the last code that was taken (RFC 6238, 5.2)
     _moment("created_at"),

@@ -37,28 +37,31 @@ class Totp:
     def __init__(self, engine: Engine, vault: Vault, clock: Clock = utc_now) -> None:
         self._engine, self._vault, self._clock = engine, vault, clock
 
-    def begin(self, user_id: str, account_name: str, issuer: str = ISSUER) -> Enrolment:
-        """The unconfirmed secret of this person, the same again until it is confirmed or an hour old."""
-        if waiting := self._waiting(user_id):
+    def begin(self, user_id: str, account_name: str, issuer: str = ISSUER, session_id: str = "") -> Enrolment:
+        """The unconfirmed secret of this person's session, the same again until it is confirmed or an hour old.
+
+        Each session has one of its own: nobody else who came as far as the first factor has seen the one that is confirmed.
+        """
+        if waiting := self._waiting(user_id, session_id):
             row_id, secret = waiting[0]
         else:
             row_id, secret = new_id(), pyotp.random_base32(SECRET_CHARS)
             new = {
-                "id": row_id, "user_id": user_id, "secret": self._vault.seal(secret.encode(), row_id), "last_step": NEVER,
-                "created_at": self._clock(),
+                "id": row_id, "user_id": user_id, "session_id": session_id, "last_step": NEVER, "created_at": self._clock(),
+                "secret": self._vault.seal(secret.encode(), row_id),
             }  # fmt: skip
-            with self._engine.begin() as connection:
-                connection.execute(delete(totp).where(totp.c.user_id == user_id, totp.c.confirmed_at.is_(None), self._too_old()))
+            with self._engine.begin() as connection:  # anybody's that was given up goes too: it may be sealed with an old secret
+                connection.execute(delete(totp).where(totp.c.confirmed_at.is_(None), self._too_old()))
                 connection.execute(insert(totp).values(new))
         return Enrolment(row_id, secret, pyotp.TOTP(secret).provisioning_uri(name=account_name, issuer_name=issuer))
 
-    def is_pending(self, user_id: str) -> bool:
-        """Whether a secret waits for its first code."""
-        return bool(self._waiting(user_id))
+    def is_pending(self, user_id: str, session_id: str = "") -> bool:
+        """Whether a secret of this session waits for its first code."""
+        return bool(self._waiting(user_id, session_id))
 
-    def confirm(self, user_id: str, code: str) -> bool:
-        """Whether `code` is right for the unconfirmed secret; it is the confirmed one then, in place of any before."""
-        for row_id, secret in self._waiting(user_id):  # two pages that were opened at once have one each
+    def confirm(self, user_id: str, code: str, session_id: str = "") -> bool:
+        """Whether `code` is right for this session's unconfirmed secret; it is the confirmed one then, in place of any before."""
+        for row_id, secret in self._waiting(user_id, session_id):  # two pages that were opened at once have one each
             step = self._matching_step(secret, code)
             if step is not None and self._make_confirmed(user_id, row_id, step):
                 return True
@@ -90,9 +93,9 @@ class Totp:
         with self._engine.begin() as connection:
             connection.execute(delete(totp).where(totp.c.user_id == user_id))
 
-    def _waiting(self, user_id: str) -> list[tuple[str, str]]:
+    def _waiting(self, user_id: str, session_id: str) -> list[tuple[str, str]]:
         """(row id, secret) of what is unconfirmed and young enough, the newest first."""
-        mine = (totp.c.user_id == user_id) & totp.c.confirmed_at.is_(None) & ~self._too_old()
+        mine = (totp.c.user_id == user_id) & (totp.c.session_id == session_id) & totp.c.confirmed_at.is_(None) & ~self._too_old()
         with self._engine.begin() as connection:
             rows = connection.execute(select(totp).where(mine).order_by(totp.c.created_at.desc(), totp.c.id)).all()
         found = []
@@ -126,6 +129,13 @@ class Totp:
 
     def _too_old(self) -> ColumnElement[bool]:
         return totp.c.created_at <= self._clock() - PENDING
+
+
+def confirmed_apps(engine: Engine) -> list[tuple[str, bytes]]:
+    """(id, secret) of everybody's authenticator apps. One that was never confirmed is no factor, and no loss."""
+    with engine.begin() as connection:
+        rows = connection.execute(select(totp.c.id, totp.c.secret).where(totp.c.confirmed_at.is_not(None))).all()
+    return [(row.id, row.secret) for row in rows]
 
 
 def _take_step(connection: Connection, row: ColumnElement[bool], step: int, values: dict[str, object]) -> bool:

@@ -13,6 +13,13 @@ from core.errors import SettingsError
 
 NO_URL = "--database: this is no database URL. Use one like postgresql://user:password@host/name, or leave it out for SQLite."
 
+# A server that is silent costs a request seconds, and not for ever; one that came back is found again.
+SERVER: dict[str, Any] = {
+    "pool_pre_ping": True,
+    "pool_timeout": 5,
+    "connect_args": {"connect_timeout": 5, "options": "-c statement_timeout=10000", "tcp_user_timeout": 10_000},
+}
+
 
 def open_database(url: str) -> Engine:
     """An engine for `url`. A SQLite file is made, readable by its owner alone. Raises SettingsError for an URL that is none."""
@@ -21,7 +28,8 @@ def open_database(url: str) -> Engine:
         if parsed.drivername == "postgresql":  # the driver that we ship with
             parsed = parsed.set(drivername="postgresql+psycopg")
         # hide_parameters: an error that is logged must not carry what people wrote
-        engine = create_engine(parsed, hide_parameters=True, pool_pre_ping=parsed.get_backend_name() != "sqlite")
+        options = {} if parsed.get_backend_name() == "sqlite" else SERVER
+        engine = create_engine(parsed, hide_parameters=True, **options)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError):
         raise SettingsError(NO_URL) from None
     if engine.dialect.name == "sqlite":

@@ -68,7 +68,8 @@ class QuotaUsed(UserError):
     code = "quota_used"
 
     def __init__(self, quota: int) -> None:
-        super().__init__(f"You have asked all {quota} questions that your invitation allows. Ask whoever invited you for more.")
+        all_of_them = "the one question" if quota == 1 else f"all {quota} questions"
+        super().__init__(f"You have asked {all_of_them} that your invitation allows. Ask whoever invited you for more.")
         self.quota = quota
 
 

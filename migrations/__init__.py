@@ -43,6 +43,8 @@ def upgrade(engine: Engine, metadata: list[MetaData]) -> None:
             connection.commit()  # what is switched within a transaction is not switched
         try:
             with connection.begin():
+                if sqlite:  # Python's driver begins no transaction before a change of tables, and half of one would stay
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
         finally:

@@ -18,7 +18,7 @@ Headers = list[tuple[bytes, bytes]]
 # A name with a content hash, as bundlers make them: "index-BxI8Vgm0.js", "Source.DQ3z.woff2". Its content never changes.
 HASHED = re.compile(r"/(?:assets|static)/.*[.-][A-Za-z0-9_-]{8,}\.(?:js|css|woff2?|ttf|svg|png|wasm)$")
 FOREVER = b"public, max-age=31536000, immutable"
-COMPRESSIBLE = re.compile(rb"^(?:text/(?!event-stream)|application/(?:javascript|json|manifest|wasm)|image/svg)")
+COMPRESSIBLE = re.compile(rb"^(?:text/(?!event-stream|csv)|application/(?:javascript|json|manifest|wasm)|image/svg)")
 LEAST_BYTES = 1_000
 KEPT_HEADERS = {b"content-type", b"content-length", b"content-encoding", b"vary", b"cache-control", b"etag", b"last-modified"}
 KEPT_BYTES = 32_000_000  # all of both frontends' scripts, compressed, are about a third of this

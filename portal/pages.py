@@ -104,17 +104,23 @@ def error_page(status: int, message: str) -> Response:
 
 
 async def not_found(request: Request, error: Exception) -> Response:
+    return _answer(request, 404, "There is no such page.")
+
+
+async def not_allowed(request: Request, error: Exception) -> Response:
+    """A page that only a button leads to, asked for by its address."""
+    return _answer(request, 405, "This address only takes what a button sends.")
+
+
+def _answer(request: Request, status: int, message: str) -> Response:
     if "text/html" in request.headers.get("accept", ""):
-        return error_page(404, "There is no such page.")
-    return PlainTextResponse("There is no such page.", 404)
+        return error_page(status, message)
+    return PlainTextResponse(message, status)
 
 
 async def failed(request: Request, error: Exception) -> Response:
     """What nobody expected: a page with the id under which the log has it."""
-    message = screen_message(error)
-    if "text/html" in request.headers.get("accept", ""):
-        return error_page(500, message)
-    return PlainTextResponse(message, 500)
+    return _answer(request, 500, screen_message(error))
 
 
 class _Cached(StaticFiles):

@@ -90,7 +90,7 @@ def _secrets(setup: Setup) -> Iterator[Finding]:
     if secrets:
         yield ok(SECRET, "It stands in the settings.")
     else:
-        secrets, found = check_secret_file(setup.secret_file)
+        secrets, found = check_secret_file(setup.secret_file, setup.engine)
         yield found
     if secrets:
         yield from check_secrets(secrets, setup.engine)

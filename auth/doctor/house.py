@@ -8,14 +8,15 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 
 from auth.doctor.finding import Finding, note, ok, warning, wrong
 from auth.invitations import Invitations
-from auth.keys import SecretError, Vault, read_secrets
+from auth.keys import SecretError, Vault, read_secrets, secret_is_gone
 from auth.parts import Options
 from auth.people import People
-from auth.store import Clock, totp
+from auth.store import Clock
+from auth.totp import confirmed_apps
 
 SETTINGS, DATABASE, SECRET, DOOR = "Settings", "Database", "The server's secret", "Who may come in"
 NO_WORKSPACE = {"gmail.com", "googlemail.com"}
@@ -42,16 +43,21 @@ def check_database(state: str, where: str) -> Finding:
     return texts.get(state) or ok(DATABASE, f"{where} answers and is up to date.")
 
 
-def check_secret_file(file: Path) -> tuple[list[str], Finding]:
-    """The secrets in `file`, and whether it is for its owner alone."""
+def check_secret_file(file: Path, engine: Engine | None = None) -> tuple[list[str], Finding]:
+    """The secrets in `file`, and whether it is for its owner alone; or whether it was lost."""
     try:
         about = file.stat()
         secrets = read_secrets(file)
     except FileNotFoundError:
+        if engine and confirmed_apps(engine):
+            return [], wrong(SECRET, secret_is_gone(file))
         return [], note(SECRET, f"{file} is made at the first start.")
-    except (OSError, SecretError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        return [], wrong(SECRET, f"{file} cannot be read ({why}). Run doctor as the user who runs the server.")
+    except PermissionError as error:
+        return [], wrong(SECRET, f"{file} cannot be read ({error.strerror}). Run doctor as the user who runs the server.")
+    except OSError as error:
+        return [], wrong(SECRET, f"{file} cannot be read ({error.strerror}). A secret is a line of text in a file.")
+    except SecretError as error:
+        return [], wrong(SECRET, str(error))
     if stat.S_IMODE(about.st_mode) & 0o077:
         return secrets, wrong(SECRET, f"{file} can be read by other users of this machine. Run: chmod 600 {file}")
     written = datetime.fromtimestamp(about.st_mtime, UTC)
@@ -67,18 +73,16 @@ def check_secrets(secrets: Sequence[str], engine: Engine | None) -> Iterator[Fin
         return
     if engine is None:
         return
-    with engine.connect() as connection:
-        rows = connection.execute(select(totp.c.id, totp.c.secret)).all()
-    closed = sum(not _opens(vault, row.secret, row.id) for row in rows)
-    old = sum(not vault.is_current(row.secret) for row in rows) - closed
+    rows = confirmed_apps(engine)
+    closed = sum(not _opens(vault, sealed, row_id) for row_id, sealed in rows)
+    old = sum(not vault.is_current(sealed) for _, sealed in rows) - closed
     if closed:
         yield wrong(
             SECRET, f"{_count(closed, 'authenticator app')} cannot be read with it. List the old secret after the new one."
         )
     if old:
-        yield ok(
-            SECRET, f"{_count(old, 'authenticator app')} still need an old secret: keep it on the list until they were used."
-        )
+        needs = "needs an old secret: keep that until it was" if old == 1 else "need an old secret: keep that until they were"
+        yield ok(SECRET, f"{_count(old, 'authenticator app')} still {needs} used.")
     elif len(secrets) > 1 and not closed:
         yield ok(SECRET, "Nothing needs the old secrets any more. They can be taken off the list.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from auth.parts import Auth
 from auth.people import OWNER, Person
@@ -16,6 +17,41 @@ DONE = {  # what the page says after each action
     "let-in": "The account is open again.",
     "delete": "The account is deleted, with all its conversations.",
 }
+ASKED_FIRST = ("reset", "shut-out", "delete")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the page asks before an action that someone would feel at once."""
+
+    heading: str
+    button: str
+    help: str
+
+
+def question(action: str, person: Person) -> Question:
+    """The question before `action`, one of ASKED_FIRST."""
+    name = person.name
+    if action == "reset":
+        return Question(
+            f"Reset the second factor of {name}?", "Reset the second factor",
+            "Their authenticator app, passkeys and recovery codes are removed, and they are signed out everywhere. Whoever signs "
+            "in next as them sets up a new one: make sure that it is really them who asks.",
+        )  # fmt: skip
+    if action == "shut-out":
+        return Question(
+            f"Shut {name} out?", "Shut this account out",
+            "They are signed out everywhere at once, and cannot sign in until you let them in again. Their API tokens are "
+            "revoked for good. Their conversations are kept.",
+        )  # fmt: skip
+    lost = "Their conversations are deleted with the account. This cannot be undone. "
+    if person.role == "guest":
+        return Question(f"See {name} out?", "See this guest out", lost)
+    return Question(
+        f"Delete the account of {name}?", "Delete this account",
+        lost + "Someone who is on this server's list may come back with a new account: to keep them out, shut the account out "
+        "instead.",
+    )  # fmt: skip
 
 
 class Refused(Exception):

@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from auth.guests import sweep
-from auth.invitations import MOST_QUESTIONS, MOST_SEATS, Invitation, NotInvited
+from auth.invitations import MOST_DAYS, MOST_QUESTIONS, MOST_SEATS, Invitation, NotInvited
 from auth.parts import Auth
 from auth.routes.admin_common import for_admins, number, plain, with_query
 from auth.routes.common import Forget, Pages, session_of, small_form
@@ -22,7 +22,6 @@ from auth.routes.enrolment import qr_code
 from auth.words import When, coming, past
 
 INVITATIONS = "/auth/admin/invitations"
-MOST_DAYS = 90
 LIFETIMES = {  # of a link: its name in the form, what it is called, how long it is
     "hour": ("1 hour", timedelta(hours=1)), "hours": ("4 hours", timedelta(hours=4)),
     "day": ("a day", timedelta(days=1)), "week": ("a week", timedelta(days=7)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
@@ -13,7 +14,7 @@ from starlette.routing import Route
 from auth.factors import UNTIL_RESET
 from auth.parts import Auth
 from auth.people import OWNER, ROLES, Person
-from auth.routes.admin_acts import DONE, Acts, Refused, allowed
+from auth.routes.admin_acts import ASKED_FIRST, DONE, Acts, Refused, allowed, question
 from auth.routes.admin_common import for_admins, number, plain, with_query
 from auth.routes.common import Forget, Pages, session_of, small_form
 from auth.words import When, coming, past
@@ -74,20 +75,16 @@ def people_routes(auth: Auth, pages: Pages, forget: Forget) -> list[Route]:
         who = found(request)
         return await run_in_threadpool(person_page, request, who) if who else missing(request)
 
-    async def confirm_delete(request: Request) -> Response:
+    async def confirm(action: str, request: Request) -> Response:
         who = found(request)
         if who is None:
             return missing(request)
-        if "delete" not in allowed(session_of(request).account.id, who):
-            return person_page(request, who, 403, "This account cannot be deleted.")
-        guest = who.role == "guest"
+        if action not in allowed(session_of(request).account.id, who):
+            return person_page(request, who, 403, "That cannot be done to this account.")
+        asked = question(action, who)
         return pages.page(
-            request, "admin_confirm.html", here="admin", tab="people", back=_address(who), action=_address(who) + "/delete",
-            heading=f"See {who.name} out?" if guest else f"Delete the account of {who.name}?",
-            button="See this guest out" if guest else "Delete this account",
-            help="Their conversations are deleted with the account. This cannot be undone. "
-            + ("" if guest else "Someone who is on this server's list may come back with a new account: to keep them out, shut "
-               "the account out instead."),
+            request, "admin_confirm.html", here="admin", tab="people", back=_address(who), action=f"{_address(who)}/{action}",
+            heading=asked.heading, button=asked.button, help=asked.help,
         )  # fmt: skip
 
     async def change(request: Request) -> Response:
@@ -111,7 +108,7 @@ def people_routes(auth: Auth, pages: Pages, forget: Forget) -> list[Route]:
     return [
         Route(PEOPLE, for_admins(pages, people)),
         Route(PEOPLE + "/people/{id}", for_admins(pages, person, fresh=True)),
-        Route(PEOPLE + "/people/{id}/delete", for_admins(pages, confirm_delete, fresh=True)),
+        *(Route(f"{PEOPLE}/people/{{id}}/{one}", for_admins(pages, partial(confirm, one), fresh=True)) for one in ASKED_FIRST),
         Route(PEOPLE + "/people/{id}/{action}", for_admins(pages, change), methods=["POST"]),
     ]
 

@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from auth.audit import Origin
 from auth.flows import SignIn, Stage, pending, safe_next
 from auth.parts import Auth
+from auth.people import OWNER
 from auth.sessions import Session
 from auth.site import Cookie
 
@@ -59,6 +60,7 @@ class Pages:
         request = sign_in.request
         old: Session | None = request.scope.get("session")
         target = safe_next(sign_in.next)
+        options |= {"known": sign_in.account != OWNER}
         token = self._auth.sessions.create(sign_in.account, level, sign_in.method, target, origin_of(request), **options)
         response = RedirectResponse("/auth/two-factor" if level == "half" else target, 303)
         self.cookie(request).set(response, token)
@@ -77,9 +79,9 @@ class Pages:
             actor_id, actor = session.account.id, session.account.name
         origin = origin_of(request)
         self._auth.audit.record(event, actor_id, actor, origin, subject_id, **details)
-        log.info(
-            "%s: %s, from %s %s", event, actor_id or "nobody", origin.address, " ".join(f"{k}={v}" for k, v in details.items())
-        )
+        said = "".join(f" {name}={value}" for name, value in details.items())
+        said = "".join(char if char.isprintable() else "?" for char in said)  # a name that someone chose forges no line
+        log.info("%s: %s, from %s%s", event, actor_id or "nobody", origin.address, said)
 
     def ask_anew(self, request: Request, back: str = "") -> Response | None:
         """What needs its person anew: None if they showed who they are within 15 minutes, else the way to do so and come back.

@@ -50,7 +50,7 @@ def enrolment_routes(auth: Auth, pages: Pages) -> list[Route]:
         session: Session = request.scope["session"]
         person = auth.people.find(session.account.id)
         name = (person.email if person else "") or session.account.name
-        enrolment = auth.totp.begin(session.account.id, name, issuer(auth.site.public))
+        enrolment = auth.totp.begin(session.account.id, name, issuer(auth.site.public), session.id)
         return pages.page(
             request, "two_factor_set_up.html", status, error=error, next=target, uri=enrolment.uri, qr=qr_code(enrolment.uri),
             secret=" ".join(enrolment.secret[at : at + 4] for at in range(0, len(enrolment.secret), 4)),
@@ -70,10 +70,10 @@ def enrolment_routes(auth: Auth, pages: Pages) -> list[Route]:
         user, target = session.account.id, destination(session, form.get("next", ACCOUNT))
         if stop := refusal(request, with_next(SET_UP, target), half_may=True) or locked(auth, pages, request):
             return stop
-        if not auth.totp.is_pending(user):  # the answer was loaded again, or the page is older than its secret
+        if not auth.totp.is_pending(user, session.id):  # the answer was loaded again, or the page is older than its secret
             return RedirectResponse(with_next(CODES if auth.totp.has(user) else SET_UP, target), 303)
         first = not auth.factors.enrolled(user)
-        if not auth.totp.confirm(user, form.get("code", "")):
+        if not auth.totp.confirm(user, form.get("code", ""), session.id):
             end = locked(auth, pages, request, ended=True) if failed(auth, pages, request, "totp") else None
             return end or set_up_page(request, target, 403, WRONG)
         factors_changed(auth, session)

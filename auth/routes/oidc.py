@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from auth.admission import NotAdmitted
+from auth.admission import CLOSED, Identity, NotAdmitted
 from auth.flows import SignIn, safe_next
 from auth.oidc import Provider
 from auth.parts import Auth
@@ -76,13 +76,20 @@ def oidc_routes(auth: Auth, pages: Pages) -> list[Route]:
             pages.record(request, "sign-in-refused", method=name, reason=error.kind)
             return _sorry(request, pages, provider, error, pending.next)
         except NotAdmitted as error:
-            pages.record(request, "sign-in-refused", method=name, reason="not admitted", email=identity.email)
+            record_refused(request, name, identity, str(error) == CLOSED)
             again = _way_in(name, pending.next, anew=True)
             return _failed(request, pages, 403, str(error), again, "Sign in with another account", pending.next)
         if admitted.invitation_id:
             account = admitted.account
             pages.record(request, "invitation-used", account.id, account.name, admitted.invitation_id, method=name)
         return pages.admit(SignIn(request, admitted.account, name, pending.next))
+
+    def record_refused(request: Request, name: str, identity: Identity, closed: bool) -> None:
+        """With their email, by which the log finds them; about their account, if it is closed."""
+        known = (identity.issuer, identity.subject)
+        shut_out = (one.id for one in auth.people.all() if closed and one.disabled and known in auth.people.identities(one.id))
+        reason = "shut out" if closed else "not admitted"
+        pages.record(request, "sign-in-refused", subject_id=next(shut_out, ""), method=name, reason=reason, email=identity.email)
 
     return [Route("/auth/oidc/{provider}", begin), Route("/auth/callback/{provider}", callback)]
 

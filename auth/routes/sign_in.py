@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -16,6 +17,7 @@ from auth.routes.common import Pages, small_form
 from auth.sessions import Session
 
 NEW_LINK_EVERY_S = 5.0
+ASKING = ("/auth/two-factor", "/auth/two-factor/set-up")  # where a sign-in waits for its second factor
 
 PrintLink = Callable[[], None]
 
@@ -25,9 +27,12 @@ def sign_in_routes(auth: Auth, pages: Pages, print_link: PrintLink, clock: Calla
     last_printed = [-NEW_LINK_EVERY_S]
 
     def sign_in_page(request: Request, status: int = 200, error: str = "") -> Response:
+        target = safe_next(request.query_params.get("next", "/"))
+        # A browser that sends no session never began to sign in, whatever address it was opened at.
+        too_late = bool(request.scope["our_cookies"].get("")) and urlsplit(target).path in ASKING
         return pages.page(
             request, "sign_in.html", status, error=error, printed="printed" in request.query_params,
-            again="again" in request.query_params, next=safe_next(request.query_params.get("next", "/")),
+            again="again" in request.query_params, next=target, too_late=too_late,
             providers=[provider.settings for provider in auth.providers.values()], here=request.scope["on_this_machine"],
         )  # fmt: skip
 
@@ -44,14 +49,18 @@ def sign_in_routes(auth: Auth, pages: Pages, print_link: PrintLink, clock: Calla
             print_link()
         return RedirectResponse("/auth/sign-in?printed" + ("&again" if "again" in request.query_params else ""), 303)
 
+    def link_page(request: Request, status: int = 200, error: str = "") -> Response:
+        here = request.scope["on_this_machine"]
+        return pages.page(request, "link.html", status, error=error, here=here, port=auth.site.port)
+
     async def link(request: Request) -> Response:
-        return pages.page(request, "link.html")
+        return link_page(request)
 
     async def use_link(request: Request) -> Response:
         form = await small_form(request)
         if not request.scope["on_this_machine"] or not auth.links.use(form.get("token", "")):
             pages.record(request, "sign-in-refused", method="link")
-            return pages.page(request, "link.html", 403, error="This link was used already, has expired, or is not complete.")
+            return link_page(request, 403, "This link was used already, has expired, or is not complete.")
         return pages.admit(SignIn(request, OWNER, "link", safe_next(form.get("next", "/"))))
 
     async def sign_out(request: Request) -> Response:

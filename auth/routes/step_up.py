@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from urllib.parse import parse_qsl, urlsplit
 
 from starlette.requests import Request
@@ -11,6 +12,7 @@ from auth.browsers import REMEMBERED
 from auth.factors import UNTIL_RESET
 from auth.flows import safe_next
 from auth.parts import Auth
+from auth.people import OWNER
 from auth.routes.common import Pages
 from auth.sessions import Account, Session
 from auth.words import until
@@ -79,16 +81,24 @@ def locked(auth: Auth, pages: Pages, request: Request, ended: bool = False) -> R
     session: Session = request.scope["session"]
     if (end := auth.factors.locked_until(session.account.id)) is None:
         return None
-    by_itself = end < UNTIL_RESET
+    by_itself, account = end < UNTIL_RESET, session.account
+    # An administrator may be the only one there is, so they are told how to help themselves.
+    reset_name = _name_in_terminal(auth, account) if account.role == "admin" else ""
     response = pages.page(
         request, "two_factor_locked.html", 429, when=until(end, auth.clock()) if by_itself else "", ended=ended,
-        half=session.level == "half",
+        half=session.level == "half", reset_name=reset_name,
     )  # fmt: skip
     if by_itself:
         response.headers["retry-after"] = str(int((end - auth.clock()).total_seconds()))
     if ended:
         pages.cookie(request).clear(response)
     return response
+
+
+def _name_in_terminal(auth: Auth, account: Account) -> str:
+    """What `app.py user reset-2fa` takes for this account, as a shell reads it."""
+    person = auth.people.find(account.id)
+    return shlex.quote((person.email if person and account.id != OWNER.id else "") or account.id)
 
 
 def seconds_left(auth: Auth, session: Session) -> int:

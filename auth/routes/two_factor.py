@@ -66,15 +66,19 @@ def two_factor_routes(auth: Auth, pages: Pages) -> list[Route]:
             passkey_at=elsewhere, seconds=seconds_left(auth, session),
         )  # fmt: skip
 
+    def is_asked_nothing(session: Session) -> bool:
+        """A guest, or someone who showed it just now: the way back led here, or another tab was first."""
+        return session.account.role == "guest" or (session.level == "full" and auth.sessions.is_fresh(session))
+
     async def show(request: Request) -> Response:
         session: Session = request.scope["session"]
         target = destination(session, request.query_params.get("next", "/"))
-        if session.account.role == "guest" or (session.level == "full" and auth.sessions.is_fresh(session)):
-            return RedirectResponse(target, 303)  # nothing is asked of them: the way back led here, or another tab
+        if is_asked_nothing(session):
+            return RedirectResponse(target, 303)
         if not auth.factors.enrolled(session.account.id):
             return RedirectResponse(f"{SET_UP}?next={quote(target, safe='')}", 303)
         method = "recovery" if request.query_params.get("method") == "recovery" else "totp"
-        return locked(auth, pages, request) or ask(request, target, method)
+        return locked(auth, pages, request) or ask(request, target, method, remember="remember" in request.query_params)
 
     def is_right(user_id: str, method: str, code: str) -> bool:
         return auth.recovery.use(user_id, code) if method == "recovery" else auth.totp.check(user_id, code)
@@ -84,6 +88,8 @@ def two_factor_routes(auth: Auth, pages: Pages) -> list[Route]:
         # From here on nothing is awaited, so no other guess comes in between the look at the lock and the count.
         session: Session = request.scope["session"]
         target, remember = destination(session, form.get("next", "/")), "remember" in form
+        if is_asked_nothing(session):
+            return RedirectResponse(target, 303)
         if not auth.factors.enrolled(session.account.id):  # left-over recovery codes are no factor by themselves
             return RedirectResponse(f"{SET_UP}?next={quote(target, safe='')}", 303)
         if page := locked(auth, pages, request):

@@ -131,6 +131,7 @@ def upgrade() -> None:
     op.create_table('totp',
     sa.Column('id', sa.String(length=32), nullable=False),
     sa.Column('user_id', sa.String(length=255), nullable=False),
+    sa.Column('session_id', sa.String(length=32), server_default='', nullable=False),
     sa.Column('secret', sa.LargeBinary(), nullable=False),
     sa.Column('last_step', sa.BigInteger(), nullable=False),
     sa.Column('created_at', sa.DateTime(timezone=True), nullable=False),
@@ -141,6 +142,7 @@ def upgrade() -> None:
     with op.batch_alter_table('totp', schema=None) as batch_op:
         batch_op.create_index(batch_op.f('ix_totp_user_id'), ['user_id'], unique=False)
 
+    op.execute("DELETE FROM sessions WHERE user_id NOT IN (SELECT id FROM users)")
     with op.batch_alter_table('sessions', schema=None) as batch_op:
         batch_op.add_column(sa.Column('level', sa.String(length=8), server_default='full', nullable=False))
         batch_op.add_column(sa.Column('method', sa.String(length=64), server_default='link', nullable=False))

@@ -46,13 +46,16 @@ def enrol(site: Site, user: str) -> str:
     """Give someone a second factor (a recovery code is as good as any here), and the code."""
     from auth.store import new_id, totp
 
-    row = {"id": new_id(), "user_id": user, "secret": b"x", "last_step": 0, "created_at": site.now(), "confirmed_at": site.now()}
+    row = {"id": new_id(), "user_id": user, "session_id": "", "secret": b"x", "last_step": 0, "created_at": site.now()}
     with site.auth.people._engine.begin() as connection:
-        connection.execute(totp.insert().values(row))
+        connection.execute(totp.insert().values(row | {"confirmed_at": site.now()}))
     return site.auth.recovery.make(user)[0]
 
 
-GETS = ("", "/people/ada", "/people/ada/delete", "/invitations", "/invitations/x/revoke", "/audit", "/audit.csv")
+GETS = (
+    "", "/people/ada", "/people/ada/delete", "/invitations", "/invitations/x/revoke", "/audit", "/audit.csv",
+    "/people/ada/reset", "/people/ada/shut-out",
+)  # fmt: skip
 POSTS = (
     "/people/ada/role", "/people/ada/reset", "/people/ada/sign-out", "/people/ada/shut-out", "/people/ada/let-in",
     "/people/ada/delete", "/invitations", "/invitations/link", "/invitations/x/revoke",
@@ -240,6 +243,27 @@ async def test_a_reset_removes_every_factor_and_signs_out_everywhere(site: Site,
     assert site.auth.factors.locked_until("ada") is None
     [entry] = site.events("factors-reset")
     assert (entry.actor_id, entry.subject_id, entry.address) == ("owner", "ada", "127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("action", "button", "says"),
+    [
+        ("reset", "Reset the second factor", "make sure that it is really them"),
+        ("shut-out", "Shut this account out", "until you let them in again"),
+        ("delete", "Delete this account", "cannot be undone"),
+    ],
+)
+async def test_what_cannot_be_taken_back_is_asked_first(
+    site: Site, owner: httpx.AsyncClient, action: str, button: str, says: str
+) -> None:
+    page = (await owner.get(f"{PEOPLE}/ada")).text
+    assert f'href="{PEOPLE}/ada/{action}">{button}' in page
+    assert f'action="{PEOPLE}/ada/{action}"' not in page
+    asked = (await owner.get(f"{PEOPLE}/ada/{action}")).text
+    assert f'<form method="post" action="{PEOPLE}/ada/{action}">' in asked
+    assert f">{button}</button>" in asked
+    assert says in asked
+    assert site.events() == []
 
 
 async def test_sign_out_everywhere_ends_every_session_and_no_account(site: Site, owner: httpx.AsyncClient) -> None:

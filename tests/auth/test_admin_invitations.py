@@ -93,12 +93,13 @@ async def test_a_guest_link_is_shown_once_as_text_and_as_a_code(site: Site, owne
 
 
 async def test_a_link_leads_to_the_public_address_and_warns_where_no_phone_can_reach_it(database: Engine) -> None:
-    for public, warns in (("https://demo.example.com", False), (BASE, True)):
+    for public, warns in (("https://demo.example.com", False), (BASE, True), ("http://localhost:7860", True)):
         site = Site(database, public)
         async with site.owner() as owner:
             page = (await owner.post(f"{INVITATIONS}/link", data=LINK)).text
         assert f"{public}/auth/join#" in page
         assert ("no phone can reach" in page) == warns
+        assert ("--host 0.0.0.0" in page and f"<code>{public.partition('//')[2]}</code>" in page) == warns
 
 
 @pytest.mark.parametrize(

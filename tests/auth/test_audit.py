@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine
+from starlette.requests import Request
 
 from auth.audit import CHUNK, EVENTS, Audit, Entry, Origin
 from auth.routes.admin_audit import COLUMNS, SHOWN, as_csv
+from auth.routes.common import Pages
 from auth.sessions import FRESH, Account
 from tests.auth.site import Site
 from tests.support.auth import Now, make_auth
@@ -225,5 +227,24 @@ def test_the_csv_comes_in_pieces() -> None:
     assert len(read("".join(pieces))) == 2 * CHUNK + 1
 
 
+def test_who_was_not_let_in_is_found_by_their_email(audit: Audit) -> None:
+    audit.record("sign-in-refused", method="acme", reason="not admitted", email="Eve_1@example.com")
+    audit.record("sign-in-refused", method="acme", reason="not admitted", email="eveX1@example.com")
+    audit.record("sign-in-refused", method="acme", reason="state")
+    assert [one.details["email"] for one in audit.entries(person="eve_1@")] == ["Eve_1@example.com"]
+    assert audit.entries(person="acme") == []
+
+
 def test_every_event_is_a_sentence() -> None:
     assert all(re.fullmatch(r"[a-z-]{1,64}", name) and sentence[0].isupper() for name, sentence in EVENTS.items())
+
+
+async def test_a_chosen_name_forges_no_line_of_the_terminals_log(database: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    auth = make_auth(database)
+    scope = {"type": "http", "headers": [], "session": None, "peer": "192.0.2.7"}
+    Pages(auth, lambda *given, **values: "").record(
+        Request(scope), "token-made", "ada", "Ada", name="x\nrole-changed: owner\x1b[2J"
+    )
+    assert "x?role-changed: owner?[2J" in caplog.text
+    assert "\x1b" not in caplog.text

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from app import cli
 from auth.parts import Auth
-from auth.people import OWNER, Admission, Identity
+from auth.people import OWNER, Admission, Identity, NotAdmitted
 from auth.who import Account
 from core.database import open_database
 from migrations import upgrade
@@ -121,7 +121,9 @@ def test_an_invitation_lets_in_whom_no_list_names(doors: Auth) -> None:
 
 def test_an_invitation_without_a_provider_says_what_is_missing(doors: Auth, tmp_path: Path) -> None:
     (tmp_path / "portico.toml").unlink()
-    assert "No provider is set yet" in user("invite", "eve@example.com")
+    said = user("invite", "eve@example.com")
+    assert "name no provider" in said
+    assert "give its --config here" in said
 
 
 @pytest.mark.parametrize(
@@ -129,14 +131,51 @@ def test_an_invitation_without_a_provider_says_what_is_missing(doors: Auth, tmp_
     [
         (["eve"], "whole email address"),
         (["eve@example.com", "--role", "guest"], "Choose admin or member."),
-        (["eve@example.com", "--days", "0"], "lasts between 1 and 366 days"),
-        (["eve@example.com", "--days", "-3"], "lasts between 1 and 366 days"),
-        (["eve@example.com", "--days", "999999999"], "lasts between 1 and 366 days"),
+        (["eve@example.com", "--days", "0"], "lasts between 1 and 90 days"),
+        (["eve@example.com", "--days", "-3"], "lasts between 1 and 90 days"),
+        (["eve@example.com", "--days", "91"], "lasts between 1 and 90 days"),
+        (["eve@example.com", "--days", "999999999"], "lasts between 1 and 90 days"),
     ],
 )
 def test_an_invitation_that_cannot_be_is_refused_in_a_sentence(doors: Auth, words: list[str], says: str) -> None:
     assert says in refused("invite", *words)
     assert doors.invitations.all() == []
+
+
+def test_who_is_invited_already_is_told_with_the_command_that_takes_it_back(doors: Auth) -> None:
+    user("invite", "Eve@example.com")
+    assert "`python app.py user revoke eve@example.com`" in refused("invite", "eve@example.com")
+    said = user("revoke", "Eve@Example.com")
+    assert said == "The invitation for eve@example.com is taken back. They have no account, so there is nothing else to end.\n"
+    assert events(doors)[0] == ("invitation-revoked", "terminal", "eve@example.com")
+    with pytest.raises(NotAdmitted):
+        doors.people.admit(Identity("i", "s", "Eve", "eve@example.com", ""))
+    assert "nobody with the email" in refused("revoke", "eve@example.com"), "it is over"
+    user("invite", "eve@example.com")
+
+
+def test_revoke_takes_back_the_invitation_of_one_who_is_here_too(doors: Auth) -> None:
+    token = doors.sessions.create(the(doors, ADA))
+    user("invite", ADA, "--role", "admin")
+    said = user("revoke", ADA, "--disable")
+    assert "signed out everywhere, and shut out.\nThe invitation for ada@example.com is taken back." in said
+    assert make_auth_of(doors).sessions.find(token) is None
+    assert [one.state(doors.clock()) for one in doors.invitations.all()] == ["revoked"]
+
+
+def test_an_invitation_hides_nobody_from_revoke(doors: Auth) -> None:
+    """Two accounts of one email: which is meant must be said, and nothing is done by halves."""
+    doors.people.admit(Identity("https://other", "x", "Ada", ADA, ""))
+    user("invite", ADA)
+    assert "or there are several" in refused("revoke", ADA)
+    assert [one.state(doors.clock()) for one in doors.invitations.all()] == ["open"]
+
+
+def test_no_command_makes_a_secret(doors: Auth, data: Path) -> None:
+    user("list")
+    user("invite", "eve@example.com")
+    user("reset-2fa", ADA)
+    assert not (data / "secret").exists()
 
 
 def test_a_role_is_changed_by_email_or_id_and_audited(doors: Auth) -> None:

@@ -13,6 +13,7 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
+import pyotp
 import pytest
 import uvicorn
 from cryptography import x509
@@ -45,7 +46,7 @@ from auth.doctor.house import check_database, check_door, check_secret_file, che
 from auth.doctor.provider import check_clock, check_redirect
 from auth.middleware import Guard
 from auth.oidc import ProviderSettings
-from auth.parts import Options
+from auth.parts import Auth, Options
 from auth.people import Admission, Identity
 from auth.routes import HALF, PUBLIC, auth_routes
 from auth.site import Site
@@ -461,7 +462,8 @@ def test_the_secret_file_is_for_its_owner_alone_and_read_by_the_same_eyes_as_the
     assert (secrets, found.level) == ([SECRET], "ok")
     assert f"{datetime.now(UTC):%Y-%m-%d}" in found.text
     file.write_text(" \n")
-    assert check_secret_file(file)[1].level == "wrong"
+    empty = check_secret_file(file)[1]
+    assert (empty.level, "Put your copy of it back" in empty.text, "Run doctor as" in empty.text) == ("wrong", True, False)
     assert check_secret_file(tmp_path)[1].level == "wrong"
     assert "at least 32 characters" in next(check_secrets(["short"], None)).text
 
@@ -470,15 +472,39 @@ def test_what_is_sealed_with_another_secret_is_counted(database: Engine) -> None
     now = Now()
     new = "another secret of more than thirty-two characters"
     for name, secret in (("ada", SECRET), ("bo", new)):
-        doors = make_auth(database, now, secrets=[secret])
-        doors.sessions.create(Account(name, name, "member"))
-        doors.totp.begin(name, name)
+        enrol(make_auth(database, now, secrets=[secret]), name)
     [closed] = check_secrets([new], database)
     assert (closed.level, "1 authenticator app cannot be read" in closed.text) == ("wrong", True)
     [old] = check_secrets([new, SECRET], database)
-    assert (old.level, "still need an old secret" in old.text) == ("ok", True)
+    assert (old.level, "1 authenticator app still needs an old secret" in old.text) == ("ok", True)
+    enrol(make_auth(database, now), "eve")
+    assert "2 authenticator apps still need an old secret" in next(check_secrets([new, SECRET], database)).text
     [done] = check_secrets([new, SECRET + "!"], make_empty(database))
     assert "can be taken off the list" in done.text
+
+
+def test_an_authenticator_app_that_was_never_confirmed_holds_no_old_secret_back(database: Engine) -> None:
+    doors = make_auth(database, Now())
+    doors.sessions.create(Account("ada", "Ada", "member"))
+    doors.totp.begin("ada", "Ada")
+    [done] = check_secrets(["n" * 32, SECRET], database)
+    assert "can be taken off the list" in done.text
+
+
+def test_a_lost_secret_is_wrong_once_something_needs_it(tmp_path: Path, database: Engine) -> None:
+    file = tmp_path / "secret"
+    assert check_secret_file(file, database)[1].level == "note"
+    enrol(make_auth(database, Now()), "ada")
+    _, lost = check_secret_file(file, database)
+    assert lost.level == "wrong"
+    assert f"{file} is not there" in lost.text
+    assert "python app.py user reset-2fa" in lost.text
+
+
+def enrol(doors: Auth, name: str) -> None:
+    doors.sessions.create(Account(name, name, "member"))
+    begun = doors.totp.begin(name, name)
+    assert doors.totp.confirm(name, pyotp.TOTP(begun.secret).at(doors.clock()))
 
 
 def make_empty(database: Engine) -> Engine:

@@ -7,6 +7,7 @@ import json
 import threading
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -331,3 +332,22 @@ async def test_a_session_that_is_revoked_just_as_it_is_let_in_holds_nothing_open
     socket = Socket(Guard(tell, sessions, SITE), origin=f"http://{HOST}", **cookie(sessions.create(ADA)))
     sent = await asyncio.wait_for(socket.run(), 5)
     assert sent[-1] == {"type": "websocket.close", "code": SIGNED_OUT}
+
+
+async def test_with_the_database_away_nobody_is_let_in_and_health_is_told(database: Engine, tmp_path: Path) -> None:
+    """CHECKLIST 44: a sentence with every security header, and what needs no session answers."""
+    sessions = Sessions(database)
+    token = sessions.create(ADA)
+    database.dispose()
+    (tmp_path / "portico.db").unlink()
+    (tmp_path / "portico.db").mkdir()  # no file can be opened there
+    guard = Guard(tell, sessions, SITE, ["/healthz", "/static/"])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url=f"http://{HOST}") as client:
+        refused = await client.get("/x", headers=cookie(token))
+        assert refused.status_code == 503
+        assert "database cannot be reached" in refused.text
+        assert "default-src 'none'" in refused.headers["content-security-policy"]
+        assert (await client.get("/healthz", headers=cookie(token))).status_code == 200
+        assert (await client.get("/static/x.css", headers=cookie(token))).status_code == 200
+    socket = Socket(guard, origin=f"http://{HOST}", **cookie(token))
+    assert await socket.run() == [{"type": "websocket.close", "code": 1013}]

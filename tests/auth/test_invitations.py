@@ -123,7 +123,7 @@ def test_a_wrong_invitation_is_refused_with_what_to_change(database: Engine, ema
     [
         ("", 1, None, HOUR, "name"), ("x" * 101, 1, None, HOUR, "name"), ("a\0", 1, None, HOUR, "name"),
         ("x", 0, None, HOUR, "seats"), ("x", 1001, None, HOUR, "seats"), ("x", 1, 0, HOUR, "quota"),
-        ("x", 1, 10**9, HOUR, "quota"), ("x", 1, None, timedelta(0), "days"), ("x", 1, None, timedelta(days=400), "days"),
+        ("x", 1, 10**9, HOUR, "quota"), ("x", 1, None, timedelta(0), "days"), ("x", 1, None, timedelta(days=91), "days"),
     ],
 )  # fmt: skip
 def test_a_wrong_link_is_refused_with_what_to_change(

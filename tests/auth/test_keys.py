@@ -90,7 +90,10 @@ def test_a_file_lists_one_secret_a_line_the_newest_first(tmp_path: Path) -> None
     assert read_or_make_secrets(tmp_path / "secret") == [NEW, OLD]
 
 
-@pytest.mark.parametrize(("content", "message"), [(b"", "is empty"), (b" \n\n", "is empty"), (b"\xff\xfe\x00x", "is not text")])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "is empty. Put your copy of it back"), (b" \n\n", "is empty"), (b"\xff\xfe\x00x", "is not text")],
+)
 def test_a_file_without_a_secret_is_refused_with_what_to_do(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "secret").write_bytes(content)
     with pytest.raises(SecretError, match=message):

@@ -286,6 +286,8 @@ async def test_a_closed_account_stays_out_and_is_told_so(
     browser.cookies.delete(SESSION)
     assert "closed this account" in alert(await sign_in(browser, provider))
     assert SESSION not in browser.cookies
+    [refused] = site.auth.audit.entries("sign-in-refused", "ADA@")
+    assert (refused.subject_id, refused.details["reason"]) == (session.account.id, "shut out")
 
 
 async def test_an_invitation_is_used_and_audited_once(database: Engine, provider: HostileProvider) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import AsyncIterator
 
 import httpx
@@ -85,6 +86,22 @@ async def test_a_link_works_from_this_machine_alone(site: Site) -> None:
         assert site.links.use(token), "and is not used up by the attempt"
         assert (await client.post("/auth/sign-in", headers=headers)).status_code == 403
     assert not site.printed
+
+
+async def test_the_link_opened_elsewhere_says_where_it_works_and_offers_no_new_one(site: Site) -> None:
+    async with site.client(peer="192.0.2.7") as client:
+        for page in (await client.get("/auth/link"), await client.post("/auth/link", data={"token": site.links.create()})):
+            assert "works only in a browser on the server's own machine" in html.unescape(page.text)
+            assert "ssh -L 7860:127.0.0.1:7860 you@the-server" in page.text
+            assert "<button" not in page.text
+
+
+async def test_only_who_had_begun_to_sign_in_reads_that_the_time_is_up(client: httpx.AsyncClient) -> None:
+    page = "/auth/sign-in?next=%2Fauth%2Ftwo-factor%3Fnext%3D%252F"
+    assert "Ten minutes went by" not in (await client.get(page)).text
+    client.cookies["portico-7860"] = "of a session that is no more"
+    assert "Ten minutes went by" in (await client.get(page)).text
+    assert "Ten minutes went by" not in (await client.get("/auth/sign-in?next=/")).text
 
 
 async def test_signing_in_again_ends_the_session_before(site: Site, client: httpx.AsyncClient) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, event, func, select, text
+from sqlalchemy.exc import IntegrityError
 
 from auth import challenges
 from auth.links import LIFETIME, Links
@@ -315,3 +316,10 @@ def test_two_who_use_one_link_at_once_are_one_winner(any_database: Engine) -> No
         for thread in threads:
             thread.join()
         assert sorted(results) == [False, True]
+
+
+def test_someone_who_was_deleted_on_the_way_in_is_not_written_down_anew(sessions: Sessions, any_database: Engine) -> None:
+    with pytest.raises(IntegrityError):
+        sessions.create(ADA, known=True)
+    with any_database.begin() as connection:
+        assert connection.execute(text("select count(*) from users")).scalar() == 0

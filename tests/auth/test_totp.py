@@ -62,6 +62,17 @@ def test_the_secret_stays_the_same_until_it_is_confirmed_or_an_hour_old(phone: P
     assert phone.totp.begin("ada", "Ada").secret != second.secret
 
 
+def test_what_anybody_gave_up_is_deleted_when_the_next_one_begins(phone: Phone) -> None:
+    confirmed = phone.enrol("ada")
+    phone.totp.begin("ada", "Ada")
+    phone.now.move(minutes=61)
+    phone.totp.begin("bo", "Bo")
+    with phone.database.begin() as connection:
+        kept = connection.execute(select(table.c.user_id, table.c.confirmed_at.is_not(None)).order_by(table.c.user_id)).all()
+    assert [tuple(row) for row in kept] == [("ada", True), ("bo", False)]
+    assert phone.totp.check("ada", phone.code(confirmed))
+
+
 def test_it_is_no_factor_before_a_code_of_it_was_given(phone: Phone) -> None:
     enrolment = phone.totp.begin("ada", "Ada")
     assert not phone.totp.has("ada")

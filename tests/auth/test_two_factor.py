@@ -11,6 +11,7 @@ from sqlalchemy import Engine, insert
 from starlette.requests import Request
 from starlette.responses import Response
 
+from auth.people import OWNER
 from auth.routes.step_up import complete, destination
 from auth.sessions import Account, Session
 from auth.store import passkeys
@@ -74,6 +75,7 @@ async def test_who_has_a_second_factor_is_asked_for_it(house: House, client: htt
 
 
 async def test_a_guest_is_asked_for_none(house: House, client: httpx.AsyncClient) -> None:
+    house.auth.sessions.create(Account("gus", "Gus", "guest"))
     assert where(await come_from_provider(client, "gus", role="guest", next="/?c=1")) == "/?c=1"
     assert where(await client.get("/auth/two-factor")) == "/"
     refused = await client.get("/auth/two-factor/set-up")
@@ -277,6 +279,24 @@ async def test_a_lost_key_of_the_server_is_told_and_counts_as_no_failure(
     assert "second-factor-failed" not in house.events()
 
 
+async def test_a_code_sent_by_a_tab_that_another_overtook_is_no_wrong_one(house: House, client: httpx.AsyncClient) -> None:
+    secret = house.enrol()
+    await come_from_provider(client, next="/?c=1")
+    sent = {"code": house.code(secret), "next": "/?c=1"}
+    for _ in range(2):
+        assert where(await client.post("/auth/two-factor", data=sent)) == "/?c=1"
+    assert house.events() == ["second-factor", "sign-in"]
+    house.now.move(minutes=16)
+    assert (await client.post("/auth/two-factor", data=sent)).status_code == 403, "asked anew, the old code is wrong"
+
+
+async def test_the_tick_goes_along_to_the_recovery_code(house: House, client: httpx.AsyncClient) -> None:
+    house.enrol()
+    await come_from_provider(client)
+    assert 'name="remember" >' in (await client.get("/auth/two-factor?method=recovery")).text
+    assert 'name="remember" checked>' in (await client.get("/auth/two-factor?method=recovery&remember=")).text
+
+
 # Too many wrong codes
 
 
@@ -319,6 +339,28 @@ async def test_after_a_hundred_in_a_row_an_administrator_must_help(house: House,
     assert page.status_code == 429
     assert "Ask an administrator to reset your second factor" in page.text
     assert "retry-after" not in page.headers
+
+
+@pytest.mark.parametrize(
+    ("account", "email", "name"),
+    [
+        (OWNER, "", "owner"), (OWNER, "grace@example.com", "owner"), (Account("cy", "Cy", "admin"), "", "cy"),
+        (Account("cy", "Cy", "admin"), "cy@example.com", "cy@example.com"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("failures", [5, 100])
+async def test_a_locked_administrator_reads_how_to_help_themselves(
+    house: House, client: httpx.AsyncClient, account: Account, email: str, name: str, failures: int
+) -> None:
+    house.enter(client, account, level="half", method="link")
+    house.auth.people._change(account.id, email=email or None)
+    house.enrol(account.id)
+    for _ in range(failures):
+        house.auth.factors.failed(account.id)
+    page = await client.get("/auth/two-factor")
+    assert page.status_code == 429
+    assert f">python app.py user reset-2fa {name}</code> in the server's terminal" in page.text
+    assert "administrator" not in page.text
 
 
 # Setting up

@@ -74,7 +74,7 @@ def _account(member: Person) -> Iterator[Seen]:
     ):  # fmt: skip
         member.open(path)
         yield name, member.page
-    member.page.get_by_label("Name").fill("notebook")
+    member.page.get_by_label("Name").fill("n" * 100)  # the longest, and nowhere to break it
     for scope in member.page.get_by_role("checkbox").all():
         scope.uncheck()
     member.click("Make the token")
@@ -107,6 +107,10 @@ def _admin(grace: Person, member: Person) -> Iterator[Seen]:
     grace.page.get_by_role("link", name="Delete this account").click()
     grace.reads(f"Delete the account of {member.login.title()}?")
     yield "person-delete", grace.page
+    grace.click("Go back")
+    grace.click("Reset the second factor …")
+    grace.reads(f"Reset the second factor of {member.login.title()}?")
+    yield "person-reset", grace.page
     grace.open("/auth/admin/audit")
     yield "audit", grace.page
     grace.open("/auth/admin/invitations")

@@ -25,6 +25,7 @@ def test_from_enrolment_by_every_factor_to_a_lock_and_an_admins_reset(
     assert ada.asks("hello") == "You said: hello"
     ada.sign_out()
 
+    keeps_the_tick(ada)
     ada.sign_in_with_code()
     ada.sign_out()
 
@@ -44,14 +45,58 @@ def test_from_enrolment_by_every_factor_to_a_lock_and_an_admins_reset(
     ada.is_home()
 
 
+def keeps_the_tick(person: Person) -> None:
+    """To remember this browser, from the page of the code to that of the recovery code and back."""
+    person.sign_in_with_provider()
+    tick = person.page.get_by_role("checkbox", name="Remember this browser")
+    tick.check()
+    person.click("Use a recovery code")
+    person.reads("Use a recovery code")
+    expect(tick).to_be_checked()
+    tick.uncheck()
+    person.click("Back to the code of your app")
+    person.reads("Confirm that it is you")
+    expect(tick).not_to_be_checked()
+
+
 def resets(admin: Person, person: Person) -> None:
     admin.open("/auth/admin")
     admin.page.get_by_label("Name or email").fill(person.email)
     admin.click("Show")
     admin.click(person.login.title())
     expect(admin.page.get_by_role("main")).to_contain_text("locked after too many wrong codes")
+    admin.click("Reset the second factor …")
+    admin.reads(f"Reset the second factor of {person.login.title()}?")
     admin.click("Reset the second factor")
     expect(admin.page.get_by_role("status")).to_contain_text("The second factor is reset")
+
+
+def test_the_links_page_may_be_loaded_again_until_the_link_is_used(people: People) -> None:
+    nobody = people()
+    nobody.open("/auth/link")
+    incomplete = nobody.page.get_by_text("This address is not complete. Open the whole link from the terminal.")
+    expect(incomplete).to_be_visible()
+    expect(nobody.page.get_by_role("button", name="Sign in")).to_be_hidden()
+    nobody.open("/auth/link?#of-a-link")
+    nobody.page.reload()
+    expect(incomplete).to_be_hidden()
+    with nobody.page.expect_request(lambda request: request.method == "POST") as sent:
+        nobody.click("Sign in")
+    assert "token=of-a-link" in (sent.value.post_data or "")
+    nobody.open("/auth/link")
+    expect(incomplete).to_be_visible()
+
+
+def test_where_one_was_going_is_kept_for_the_link_and_not_past_a_provider(people: People) -> None:
+    nobody = people()
+    kept = "localStorage.getItem('portico-next')"
+    nobody.open("/auth/account")
+    nobody.is_at_sign_in()
+    assert nobody.page.evaluate(kept) == "/auth/account"
+    nobody.click("Continue with Google")
+    nobody.page.get_by_placeholder("Enter any login").wait_for()
+    nobody.open("/auth/sign-in")
+    assert nobody.page.evaluate(kept) is None
 
 
 def test_someone_who_is_not_on_the_list_reads_so_and_may_come_as_someone_else(people: People) -> None:

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from auth.sessions import Account
 from core.progress import Progress
-from portal.pages import Tab, failed, not_found, portal_routes, render, waiting_page
+from portal.pages import Tab, failed, not_allowed, not_found, portal_routes, render, waiting_page
 
 TABS = [Tab("gradio", "Gradio"), Tab("streamlit", "Streamlit")]
 HTML = {"accept": "text/html"}
@@ -29,7 +29,10 @@ async def client(progress: Progress) -> AsyncIterator[httpx.AsyncClient]:
         name = request.headers.get("x-test-user", "")
         return Account(name, name, "member") if name else None
 
-    app = Starlette(routes=portal_routes(TABS, progress, lambda: "Model <b>", account_of), exception_handlers={404: not_found})
+    app = Starlette(
+        routes=portal_routes(TABS, progress, lambda: "Model <b>", account_of),
+        exception_handlers={404: not_found, 405: not_allowed},
+    )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://portico.test") as made:
         yield made
 
@@ -58,6 +61,12 @@ async def test_an_unknown_page_leads_home(client: httpx.AsyncClient) -> None:
     assert (await client.get("/nothing")).text == "There is no such page."
 
 
+async def test_an_address_that_only_a_button_leads_to_leads_home(client: httpx.AsyncClient) -> None:
+    page = await client.post("/", headers=HTML)
+    assert page.status_code == 405
+    assert 'href="/"' in page.text
+
+
 async def test_ready_tells_strangers_yes_or_no_and_users_how_far(client: httpx.AsyncClient, progress: Progress) -> None:
     progress.report("weights", 3, 10)
     stranger = await client.get("/readyz")
@@ -82,7 +91,7 @@ def test_the_waiting_page_names_every_step_and_says_when_to_come_back(progress: 
 
 @pytest.mark.parametrize("template", ["sign_in.html", "link.html", "error.html"])
 def test_no_page_of_ours_names_another_host(template: str) -> None:
-    page = render(template, status=404, providers=[], again=False, printed=False, here=True, next="/")
+    page = render(template, status=404, providers=[], again=False, printed=False, here=True, next="/", too_late=False)
     assert not re.search(r"""(?:src|href|action|url\()=?["'(]?(?:https?:)?//""", page)
     assert '<html lang="en">' in page
     assert "<h1>" in page

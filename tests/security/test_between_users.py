@@ -183,7 +183,6 @@ BODIES: list[tuple[str, dict[str, Any]]] = [
     ("/auth/link", {"content": LARGE}),
     ("/auth/link", {"content": b"--x\r\nbroken", "headers": {"content-type": "multipart/form-data; boundary=x"}}),
     ("/auth/link", {"content": b"\xff\xfe%%%=&&", "headers": {"content-type": "application/x-www-form-urlencoded"}}),
-    ("/auth/two-factor/set-up", {"content": LARGE}),
     ("/auth/join", {"content": LARGE}),
     ("/auth/account/tokens", {"content": LARGE}),
     ("/gradio/gradio_api/queue/join", {"content": LARGE}),

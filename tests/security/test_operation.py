@@ -9,6 +9,7 @@ import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pyotp
@@ -94,7 +95,9 @@ class Story(Site):
     async def enrol(self, client: httpx.AsyncClient, account: Account) -> str:
         """Set up an app through the pages; its secret."""
         await client.get(f"{TWO_FACTOR}/set-up")
-        key = self.secret(self.auth.totp.begin(account.id, account.name).secret)
+        session = self.auth.sessions.find(client.cookies[self.auth.site.cookie(urlsplit(ORIGIN).netloc).name])
+        assert session
+        key = self.secret(self.auth.totp.begin(account.id, account.name, session_id=session.id).secret)
         page = await client.post(f"{TWO_FACTOR}/set-up", data={"code": self.code(key)})
         assert page.status_code == 200, page.headers
         codes = re.findall(r"\b(?:[0-9A-Za-z]{4}-){3,}[0-9A-Za-z]{4}\b", page.text)

@@ -35,7 +35,13 @@ class Attacked(House):
         self.secret, self.codes, self.device = self.enrol("ada"), self.auth.recovery.make("ada"), Authenticator(PUBLIC)
         registration, challenge = self.auth.passkeys.registration("ada", "Ada", PUBLIC)
         assert self.auth.passkeys.register("ada", "Key", self.device.create(registration), challenge, PUBLIC)
-        self.waiting = self.auth.totp.begin("bo", "Bo").secret
+        self.waiting = self.auth.totp.begin("bo", "Bo").secret  # in a session of its own, until Bo comes in
+
+    def enter(self, client: httpx.AsyncClient, account: Account = ADA, level: str = "full", method: str = "google") -> Session:
+        session = super().enter(client, account, level, method)
+        if account == BO:
+            self.waiting = self.auth.totp.begin("bo", "Bo", session_id=session.id).secret
+        return session
 
     def come(self, client: httpx.AsyncClient, way: str) -> Session:
         """Someone who has the first factor stands before the second, on this `way`."""
@@ -318,6 +324,20 @@ async def test_a_secret_is_sealed_with_its_rows_id(database: Engine, house: Atta
     assert session.level == "half"
 
 
+async def test_a_secret_that_another_session_saw_is_never_the_one_that_counts(house: Attacked, client: httpx.AsyncClient) -> None:
+    """CHECKLIST 26: whoever came as far as the first factor and looked at the QR code has nothing when its owner enrols."""
+    async with house.client() as thief:
+        house.enter(thief, BO, "half")
+        seen = house.waiting
+        house.enter(client, BO, "half")
+        assert house.waiting != seen
+        assert (await client.post(SET_UP, data={"code": house.code(seen)})).status_code == 403
+        assert (await client.post(SET_UP, data={"code": house.code(house.waiting)})).status_code == 200
+    house.now.move(seconds=30)
+    assert not house.auth.totp.check("bo", house.code(seen))
+    assert house.auth.totp.check("bo", house.code(house.waiting))
+
+
 async def test_an_app_counts_only_after_a_valid_code(house: Attacked, client: httpx.AsyncClient) -> None:
     """CHECKLIST 26: a secret that was only shown opens nothing and is not asked for; the first code of it makes it one."""
     house.enter(client, BO, "half")
@@ -368,7 +388,9 @@ async def test_factors_are_changed_after_a_fresh_sign_in_alone(
         client.cookies.clear()
         client.cookies.set(f"{house.cookie}-browser", house.auth.browsers.remember("ada", ""), "demo.example.com")
         assert (await client.get("/auth/callback/google")).headers["location"] == "/"
-    waiting = house.auth.totp.begin("ada", "Ada").secret
+    session = house.session(client)
+    assert session
+    waiting = house.auth.totp.begin("ada", "Ada", session_id=session.id).secret
     answer = await client.request(method, path, data={"code": house.code(waiting), "next": "/"} if method == "POST" else None)
     assert answer.status_code == 303
     assert answer.headers["location"].startswith(f"{ASKING}?next=")
@@ -499,7 +521,6 @@ async def test_the_api_takes_no_session_for_a_token(house: Attacked, client: htt
 
 async def test_a_half_session_changes_no_factor_of_someone_who_has_one(house: Attacked, client: httpx.AsyncClient) -> None:
     """CHECKLIST 30: every page of the second factor, found by walking, asked with what would be right in a full session."""
-    waiting = house.auth.totp.begin("ada", "Ada").secret
     mine = house.auth.passkeys.all("ada")[0].id
     inner: Any = house.app
     while not hasattr(inner, "routes"):
@@ -512,7 +533,8 @@ async def test_a_half_session_changes_no_factor_of_someone_who_has_one(house: At
     }
     assert set(CHANGES) <= walked
     for method, path in sorted(walked):
-        house.enter(client, level="half")
+        session = house.enter(client, level="half")
+        waiting = house.auth.totp.begin("ada", "Ada", session_id=session.id).secret
         form = {"code": house.code(waiting), "name": "Mine", "answer": "{}", "next": "/"}
         answer = await client.request(method, path, data=form if method == "POST" else None)
         session = house.session(client)
