@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Engine, insert, or_, select
+from sqlalchemy import ColumnElement, Engine, func, insert, or_, select
 
 from auth.store import Clock, audit, aware, users, utc_now
 
@@ -45,6 +45,9 @@ EVENTS = {
 }
 
 
+MOST_REFUSED, MOST_REFUSED_EACH = 2000, 100  # sign-ins that were refused an hour, in all and from one address
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where a request came from, for the log: the peer's address and its browser as it names itself."""
@@ -80,12 +83,22 @@ class Audit:
         """Write that `actor` did `event`, to `subject_id` if that is someone or something else."""
         if event not in EVENTS:
             raise ValueError(f"no audit event {event!r}")
+        if event == "sign-in-refused" and self._is_flooded(origin.address):
+            return
         values = {
             "event": event, "actor_id": actor_id, "actor": actor[:255], "subject_id": subject_id,
             "address": origin.address[:64], "agent": origin.agent[:255], "details": details, "at": self._clock(),
         }  # fmt: skip
         with self._engine.begin() as connection:
             connection.execute(insert(audit).values(values))
+
+    def _is_flooded(self, address: str) -> bool:
+        """Whether enough refusals stand in the log for this hour: anybody can cause one, and must not bury the others."""
+        lately = (audit.c.event == "sign-in-refused") & (audit.c.at > self._clock() - timedelta(hours=1))
+        with self._engine.begin() as connection:
+            total = connection.execute(select(func.count()).where(lately)).scalar() or 0
+            theirs = connection.execute(select(func.count()).where(lately, audit.c.address == address[:64])).scalar() or 0
+        return total >= MOST_REFUSED or theirs >= MOST_REFUSED_EACH
 
     def entries(self, event: str = "", person: str = "", before: int | None = None, limit: int | None = 100) -> list[Entry]:
         """The newest first: of one `event`, by or about one `person` (id, or a part of a name or email), older than `before`."""

@@ -87,6 +87,16 @@ class People(Door):
             raise ValueError(role)
         self._change(user_id, role=role, own_role=None)
 
+    def demote(self, user_id: str) -> bool:
+        """Make an admin a member, unless no other would be left. Of two who demote each other at once, one stays."""
+        with self._engine.begin() as connection:
+            admin = (users.c.role == "admin") & users.c.disabled_at.is_(None)
+            # One at a time, where rows and not the file are locked.
+            connection.execute(select(users.c.id).where(admin).order_by(users.c.id).with_for_update())
+            others = select(users.c.id).where(admin, users.c.id != user_id).correlate(None)
+            change = update(users).where(users.c.id == user_id, others.exists()).values(role="member", own_role=None)
+            return bool(connection.execute(change).rowcount)
+
     def set_disabled(self, user_id: str, disabled: bool) -> None:
         self._change(user_id, disabled_at=self._clock() if disabled else None)
 

@@ -11,8 +11,8 @@ from auth.routes.common import Forget
 
 DONE = {  # what the page says after each action
     "role": "The role is changed. It is in force now.",
-    "reset": "The second factor is reset, and every device is signed out. The next sign-in sets up a new one.",
-    "sign-out": "Every device is signed out.",
+    "reset": "The second factor is reset, every device signed out, every API token revoked. The next sign-in sets up a new one.",
+    "sign-out": "Every device is signed out, and every API token is revoked.",
     "shut-out": "The account is closed: signed out everywhere, and no sign-in is let in.",
     "let-in": "The account is open again.",
     "delete": "The account is deleted, with all its conversations.",
@@ -86,21 +86,23 @@ class Acts:
         role = form.get("role", "")
         if role not in ("admin", "member"):
             raise Refused("Choose admin or member.")
-        others = [one for one in self._auth.people.all() if one.role == "admin" and not one.disabled and one.id != person.id]
-        if role == "member" and not others:
+        if role == "admin":
+            self._auth.people.set_role(person.id, role)
+        elif not self._auth.people.demote(person.id):
             raise Refused("There would be no admin left. Make someone else an admin first.")
-        self._auth.people.set_role(person.id, role)
         self._auth.sessions.refresh()  # so that it is in force at their next click
         return "role-changed", {"role": role, "before": person.role}
 
     def reset(self, person: Person, form: dict[str, str]) -> tuple[str, dict[str, str]]:
         self._auth.factors.reset(person.id)
         self._auth.sessions.revoke_all(person.id)
+        self._auth.tokens.revoke_all(person.id)
         return "factors-reset", {}
 
     def sign_out(self, person: Person, form: dict[str, str]) -> tuple[str, dict[str, str]]:
         self._auth.browsers.forget(person.id)
         self._auth.sessions.revoke_all(person.id)
+        self._auth.tokens.revoke_all(person.id)
         return "signed-out-everywhere", {}
 
     def shut_out(self, person: Person, form: dict[str, str]) -> tuple[str, dict[str, str]]:

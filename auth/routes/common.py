@@ -83,6 +83,11 @@ class Pages:
         said = "".join(char if char.isprintable() else "?" for char in said)  # a name that someone chose forges no line
         log.info("%s: %s, from %s%s", event, actor_id or "nobody", origin.address, said)
 
+    def role_now(self, request: Request) -> str:
+        """The role of who asks as it is in the database at this moment; "" if their account is closed or gone."""
+        person = self._auth.people.find(session_of(request).account.id)
+        return person.role if person and not person.disabled else ""
+
     def ask_anew(self, request: Request, back: str = "") -> Response | None:
         """What needs its person anew: None if they showed who they are within 15 minutes, else the way to do so and come back.
 
@@ -110,9 +115,13 @@ def origin_of(request: Request) -> Origin:
 
 async def small_form(request: Request) -> dict[str, str]:
     """The fields of a posted form; none if it is larger than any of ours."""
+    if hasattr(request.state, "form"):
+        return dict(request.state.form)
     body = b""
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_FORM_BYTES:
-            return {}
-    return dict(parse_qsl(body.decode("utf-8", errors="replace")))
+            body = b""
+            break
+    request.state.form = dict(parse_qsl(body.decode("utf-8", errors="replace")))
+    return dict(request.state.form)

@@ -319,3 +319,19 @@ async def test_a_guest_is_seen_out_by_an_admin(site: Site, owner: httpx.AsyncCli
         await owner.post(f"{PEOPLE}/{zoe.id}/delete")
         assert (await guest.get("/")).status_code == 303
     assert site.forgotten == [zoe.id]
+
+
+async def test_a_request_that_was_held_back_until_its_admin_is_one_no_more_changes_nothing(site: Site) -> None:
+    site.auth.people.set_role("ada", "admin")
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"role="
+        site.auth.people.set_role("ada", "member")
+        yield b"admin"
+
+    async with site.client(Account("ada", "Ada", "admin")) as client:
+        assert (await client.get("/auth/admin/people/ada")).status_code in (200, 303)
+        headers = {"content-type": "application/x-www-form-urlencoded"}
+        answer = await client.post("/auth/admin/people/ada/role", content=slowly(), headers=headers)
+    assert answer.status_code == 403
+    assert person(site, "ada").role == "member"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine
 from starlette.requests import Request
 
-from auth.audit import CHUNK, EVENTS, Audit, Entry, Origin
+from auth.audit import CHUNK, EVENTS, MOST_REFUSED_EACH, Audit, Entry, Origin
 from auth.routes.admin_audit import COLUMNS, SHOWN, as_csv
 from auth.routes.common import Pages
 from auth.sessions import FRESH, Account
@@ -248,3 +248,20 @@ async def test_a_chosen_name_forges_no_line_of_the_terminals_log(database: Engin
     )
     assert "x?role-changed: owner?[2J" in caplog.text
     assert "\x1b" not in caplog.text
+
+
+def test_strangers_cannot_bury_the_log(database: Engine) -> None:
+    """A hundred refusals an hour from one address are written, and no more; what others do is, and an hour later all is again."""
+    now = Now()
+    audit = Audit(database, now)
+    for _ in range(MOST_REFUSED_EACH + 5):
+        audit.record("sign-in-refused", origin=Origin("192.0.2.7"), method="link")
+    audit.record("sign-in-refused", origin=Origin("192.0.2.8"), method="link")
+    audit.record("sign-in", "ada", "Ada", Origin("192.0.2.7"))
+    refused = audit.entries("sign-in-refused", limit=None)
+    assert len([one for one in refused if one.address == "192.0.2.7"]) == MOST_REFUSED_EACH
+    assert len([one for one in refused if one.address == "192.0.2.8"]) == 1
+    assert len(audit.entries("sign-in")) == 1
+    now.move(hours=1, seconds=1)
+    audit.record("sign-in-refused", origin=Origin("192.0.2.7"), method="link")
+    assert len(audit.entries("sign-in-refused", limit=None)) == len(refused) + 1

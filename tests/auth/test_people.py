@@ -13,6 +13,7 @@ from sqlalchemy import Engine, event, select
 from auth.admission import _higher
 from auth.invitations import Invitations
 from auth.people import Account, Admission, Identity, NotAdmitted, People
+from auth.sessions import Sessions
 from auth.store import identities, invitations, users
 from tests.support.auth import Now
 from tests.support.races import race
@@ -343,3 +344,16 @@ def test_a_domain_is_hinted_at_only_if_it_keeps_nobody_out(
     if invited:
         invite(database, invited)
     assert people(database, admission).only_domain() == hint
+
+
+def test_of_two_admins_who_demote_each_other_at_once_one_stays(any_database: Engine) -> None:
+    people, sessions = People(any_database), Sessions(any_database)
+    for name in ("ada", "bo"):
+        sessions.create(Account(name, name, "admin"))
+    for _ in range(50):
+        for name in ("ada", "bo"):
+            people.set_role(name, "admin")
+        names = iter(("ada", "bo"))
+        done = race(lambda names=names: people.demote(next(names)))  # type: ignore[misc]
+        assert sorted(done) == [False, True]
+        assert [one.role for one in people.all()].count("admin") == 1

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, MetaData, select
 from starlette.routing import Route
 
 from auth.routes import HALF
-from auth.sessions import Session
+from auth.sessions import Account, Session
 from auth.store import metadata
 from tests.auth.authenticator import Authenticator
 from tests.auth.house import ADA, BO, House, alert
