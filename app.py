@@ -233,9 +233,6 @@ def create_app(
     def print_link() -> None:
         print_line(f"Sign in (once, within 15 minutes): {link_address(settings)}/auth/link#{doors.links.create()}")
 
-    def export(user_id: str) -> Any:
-        return store.export(user_id)
-
     def forget(user_id: str) -> None:
         (portico.service or store).forget(user_id)  # before the service is up, nothing of anyone's runs
 
@@ -249,7 +246,7 @@ def create_app(
     tabs = [Tab(slot.frontend.name, slot.frontend.title) for slot in portico.slots]
     inner = Starlette(
         routes=[
-            *auth_routes(doors, render, print_link, export, forget),
+            *auth_routes(doors, render, print_link, store.export, forget),
             *api_routes(lambda: portico.service, user_of),
             *portal_routes(tabs, portico.progress, lambda: portico.model_name, account_of, lacks_second_factor),
             *(Mount(f"/{slot.frontend.name}", slot) for slot in portico.slots),

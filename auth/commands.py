@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from auth.words import printable
+
 # Only what the command line needs is imported above: `serve` reads it too, and its port answers first.
 if TYPE_CHECKING:
     from auth.parts import Auth
@@ -158,7 +160,7 @@ def _opened(ctx: typer.Context, config: Path | None, data: Path | None, database
 def _found(auth: Auth, user: str) -> Person:
     person = auth.people.find(user)
     if person is None:
-        _stop(f"There is nobody with the email or id {_plain(user)!r}, or there are several. `user list` shows everyone's id.")
+        _stop(f"There is nobody with the email or id {printable(user)!r}, or there are several. `user list` shows everyone's id.")
     return person
 
 
@@ -175,7 +177,7 @@ def _take_back(auth: Auth, email: str) -> str:
     if one is None or not auth.invitations.revoke(one.id):
         return ""
     auth.audit.record("invitation-revoked", actor=TERMINAL, subject_id=one.id, name=one.name)
-    return f"The invitation for {_plain(one.email)} is taken back."
+    return f"The invitation for {printable(one.email)} is taken back."
 
 
 def _act(auth: Auth, person: Person, action: str, form: dict[str, str] | None = None) -> None:
@@ -207,19 +209,14 @@ def _row(auth: Auth, person: Person) -> tuple[str, ...]:
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Columns as wide as they need be, the same in a terminal and in a pipe."""
-    lines = [titles, *([_plain(cell) for cell in row] for row in rows)]
+    lines = [titles, *([printable(cell) for cell in row] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(titles))]
     for line in lines:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def _called(person: Person) -> str:
-    return _plain(f"{person.name} ({person.email or person.id})")
-
-
-def _plain(text: str) -> str:
-    """What others wrote could hold what a terminal obeys."""
-    return "".join(char if char.isprintable() else "?" for char in text)
+    return printable(f"{person.name} ({person.email or person.id})")
 
 
 def _article(role: str) -> str:

@@ -76,11 +76,6 @@ class People(Door):
         with self._engine.begin() as connection:
             return [_person(row) for row in connection.execute(query).all()]
 
-    def guests_of(self, invitation_id: str) -> list[Person]:
-        with self._engine.begin() as connection:
-            mine = (users.c.invitation_id == invitation_id) & (users.c.role == "guest")
-            return [_person(row) for row in connection.execute(select(users).where(mine)).all()]
-
     def set_role(self, user_id: str, role: str) -> None:
         """Whoever is on the settings' list of admins is an admin again at their next sign-in."""
         if role not in ("admin", "member"):

@@ -7,10 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
-from email.utils import parsedate_to_datetime
 from functools import cache
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import quote_plus, urlsplit
 
@@ -18,16 +15,17 @@ import httpx2
 from authlib.integrations.httpx_client import AsyncOAuth2Client  # type: ignore[import-untyped]
 
 from auth.provider_errors import Misconfigured, Unreachable, Untrusted
+from auth.site import is_loopback_url
 
 MAX_BYTES = 512_000  # of one answer; the largest key sets have about 20 kB
 TIMEOUT_S = 10.0  # for a whole answer
 TIMEOUTS = httpx2.Timeout(TIMEOUT_S, connect=5.0)
-KEPT_HEADERS = ("content-type", "date", "location")
+KEPT_HEADERS = ("content-type", "location")
 
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What of a provider's discovery document is used. `date` is when its server says that it answered."""
+    """What of a provider's discovery document is used."""
 
     authorization_endpoint: str
     token_endpoint: str
@@ -36,7 +34,6 @@ class Metadata:
     algorithms: tuple[str, ...]
     sends_iss: bool
     userinfo_endpoint: str = ""
-    date: datetime | None = None
 
 
 class Client(AsyncOAuth2Client):  # type: ignore[misc]
@@ -67,7 +64,7 @@ async def asking(issuer: str, client_id: str = "", client_secret: str = "", auth
     """A client for one conversation with a provider. Raises Unreachable for whatever goes wrong on the way."""
     # Companies reach their provider through a proxy that the environment names, but this machine is reached directly.
     options = {"timeout": TIMEOUTS, "verify": _trust(), "headers": {"accept-encoding": "identity"}}
-    options["trust_env"] = not _is_loopback(issuer)
+    options["trust_env"] = not is_loopback_url(issuer)
     if auth_method == "client_secret_basic":  # RFC 6749, 2.3.1, which Authlib leaves to its caller
         client_id, client_secret = quote_plus(client_id), quote_plus(client_secret)
     try:
@@ -100,11 +97,11 @@ async def get_json(client: Any, url: str, access_token: str = "") -> tuple[dict[
 async def discover(issuer: str) -> Metadata:
     """The provider's discovery document, read and checked (OpenID Connect Discovery 1.0, 4)."""
     async with asking(issuer) as client:
-        document, response = await get_json(client, issuer.removesuffix("/") + "/.well-known/openid-configuration")
-    return read_metadata(document, issuer, _date(response.headers.get("date", "")))
+        document, _ = await get_json(client, issuer.removesuffix("/") + "/.well-known/openid-configuration")
+    return read_metadata(document, issuer)
 
 
-def read_metadata(document: Mapping[str, Any], issuer: str, date: datetime | None = None) -> Metadata:
+def read_metadata(document: Mapping[str, Any], issuer: str) -> Metadata:
     """What is used of a discovery document. Raises Misconfigured unless it is this issuer's, to the letter."""
     if document.get("issuer") != issuer:
         raise Misconfigured(
@@ -121,7 +118,7 @@ def read_metadata(document: Mapping[str, Any], issuer: str, date: datetime | Non
         raise Misconfigured(f"it knows clients by {methods!r:.200}, not by client_secret_basic or client_secret_post")
     algorithms = document.get("id_token_signing_alg_values_supported")
     return Metadata(
-        **{name: str(url) for name, url in endpoints.items()}, auth_method=fitting[0], date=date,
+        **{name: str(url) for name, url in endpoints.items()}, auth_method=fitting[0],
         algorithms=tuple(str(one) for one in algorithms) if isinstance(algorithms, list) else (),
         userinfo_endpoint=userinfo if isinstance(userinfo, str) and _is_safe(userinfo, issuer) else "",
         sends_iss=document.get("authorization_response_iss_parameter_supported") is True,
@@ -137,19 +134,4 @@ def _is_safe(url: str, issuer: str) -> bool:
         return False
     if not host or "@" in parts.netloc or parts.fragment or not url.isascii() or not url.isprintable() or " " in url:
         return False
-    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(url) and _is_loopback(issuer))
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _date(header: str) -> datetime | None:
-    try:
-        return parsedate_to_datetime(header)
-    except ValueError:
-        return None
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback_url(url) and is_loopback_url(issuer))

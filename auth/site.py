@@ -85,7 +85,7 @@ class Peers:
         peer, socket = self.address(scope), _socket(scope)
         direct = not any(name in FORWARDED for name, _ in scope["headers"])
         # What a proxy on this machine forwards may come from anywhere, unless it is trusted to say from where.
-        here = _is_loopback(socket) and _is_loopback(peer) and (direct or self._is_trusted(socket))
+        here = is_loopback(socket) and is_loopback(peer) and (direct or self._is_trusted(socket))
         return {"peer": peer, "on_this_machine": here}
 
     def _is_trusted(self, address: str) -> bool:
@@ -98,8 +98,13 @@ def _socket(scope: Mapping[str, Any]) -> str:
     return address.removeprefix("::ffff:") if "." in address else address
 
 
-def _is_loopback(address: str) -> bool:
-    return _is_address(address) and ip_address(address).is_loopback
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches `host`, an address or a name."""
+    return host == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
+
+
+def is_loopback_url(url: str) -> bool:
+    return is_loopback(urlsplit(url).hostname or "")
 
 
 def _is_address(text: str) -> bool:

@@ -89,3 +89,8 @@ def _span(seconds: float) -> str:
 
 def _when(words: str, moment: datetime) -> When:
     return When(words, exact(moment), moment.astimezone(UTC).isoformat(timespec="seconds"))
+
+
+def printable(text: str) -> str:
+    """`text` for a terminal or a log: what cannot be printed, such as a line's end or an escape, is a question mark."""
+    return "".join(char if char.isprintable() else "?" for char in text)

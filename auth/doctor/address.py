@@ -9,9 +9,9 @@ from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
 from auth.doctor.asking import Answer
-from auth.doctor.finding import Finding, is_loopback, note, ok, plain, warning, wrong
+from auth.doctor.finding import Finding, note, ok, plain, warning, wrong
 from auth.passkeys import Passkeys
-from auth.site import Site
+from auth.site import Site, is_loopback
 
 TOPIC = "Address"
 HELP = "docs/sign-in.md shows how."

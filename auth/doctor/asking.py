@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from auth.doctor.finding import is_loopback
+from auth.site import is_loopback
 
 TIMEOUT_S = 5.0
 MAX_BYTES = 1_000_000

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import Literal
+
+from auth.words import printable
 
 Level = Literal["ok", "note", "warning", "wrong"]
 
@@ -37,13 +38,4 @@ def wrong(topic: str, text: str) -> Finding:
 def plain(text: object) -> str:
     """Something that others wrote, fit for a terminal: short, and without control characters."""
     written = str(text)
-    shown = "".join(char if char.isprintable() else "?" for char in written[:200])
-    return shown + ("..." if len(written) > 200 else "")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches `host`."""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return printable(written[:200]) + ("..." if len(written) > 200 else "")

@@ -9,12 +9,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from auth.doctor.asking import Answer
-from auth.doctor.finding import Finding, is_loopback, note, ok, plain, warning, wrong
+from auth.doctor.finding import Finding, note, ok, plain, warning, wrong
 from auth.id_tokens import KEY_TYPES, MIN_RSA_BITS
 from auth.identities import GOOGLE
 from auth.oidc import ProviderSettings
 from auth.provider_errors import Misconfigured
 from auth.providers import read_metadata
+from auth.site import is_loopback
 
 CLOCK_WARNING = timedelta(seconds=10)
 CLOCK_WRONG = timedelta(seconds=30)  # the leeway of ID tokens, and a time step of an authenticator app

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -19,6 +17,7 @@ from auth.parts import Auth
 from auth.routes.admin_common import for_admins, number, plain, with_query
 from auth.routes.common import Forget, Pages, session_of, small_form
 from auth.routes.enrolment import qr_code
+from auth.site import is_loopback_url
 from auth.words import When, coming, past
 
 INVITATIONS = "/auth/admin/invitations"
@@ -97,7 +96,7 @@ def invitation_routes(auth: Auth, pages: Pages, forget: Forget) -> list[Route]:
         link = f"{auth.site.public}/auth/join#{token}"
         return pages.page(
             request, "admin_link.html", here="admin", tab="invitations", row=_row(auth, made), link=link, code=qr_code(link),
-            address=auth.site.host, only_here=_is_loopback(auth.site.public),
+            address=auth.site.host, only_here=is_loopback_url(auth.site.public),
         )  # fmt: skip
 
     def found(request: Request) -> Row | None:
@@ -149,11 +148,3 @@ def _between(text: str, least: int, most: int, field: str, unit: str) -> int:
 def _row(auth: Auth, one: Invitation) -> Row:
     now = auth.clock()
     return Row(one, one.state(now), (coming if one.expires_at > now else past)(one.expires_at, now))
-
-
-def _is_loopback(address: str) -> bool:
-    host = urlsplit(address).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

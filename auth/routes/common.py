@@ -16,6 +16,7 @@ from auth.parts import Auth
 from auth.people import OWNER
 from auth.sessions import Session
 from auth.site import Cookie
+from auth.words import printable
 
 log = logging.getLogger("portico.auth")
 
@@ -80,8 +81,8 @@ class Pages:
         origin = origin_of(request)
         self._auth.audit.record(event, actor_id, actor, origin, subject_id, **details)
         said = "".join(f" {name}={value}" for name, value in details.items())
-        said = "".join(char if char.isprintable() else "?" for char in said)  # a name that someone chose forges no line
-        log.info("%s: %s, from %s%s", event, actor_id or "nobody", origin.address, said)
+        # A name that someone chose forges no line.
+        log.info("%s: %s, from %s%s", event, actor_id or "nobody", origin.address, printable(said))
 
     def role_now(self, request: Request) -> str:
         """The role of who asks as it is in the database at this moment; "" if their account is closed or gone."""

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from auth.guests import sweep
 from auth.middleware import Guard
 from auth.oidc import ProviderSettings
-from auth.people import OWNER
+from auth.people import OWNER, Person
 from auth.routes import HALF, PUBLIC, auth_routes
 from auth.sessions import Account
 from portal.pages import render
@@ -48,6 +48,9 @@ class Site:
         if account:  # with its domain, so that a new cookie takes its place
             made.cookies.set(self.auth.site.cookie(BASE[7:]).name, self.auth.sessions.create(account), "127.0.0.1", "/")
         return made
+
+    def guests_of(self, invitation_id: str) -> list[Person]:
+        return [one for one in self.auth.people.all() if one.invitation_id == invitation_id and one.role == "guest"]
 
     def owner(self) -> httpx.AsyncClient:
         return self.client(OWNER, peer="127.0.0.1")

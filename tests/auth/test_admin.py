@@ -312,7 +312,7 @@ async def test_a_guest_is_seen_out_by_an_admin(site: Site, owner: httpx.AsyncCli
     made, token = site.auth.invitations.open_link("Demo", 2, None, "owner", site.now() + timedelta(hours=1))
     async with site.client() as guest:
         await join(guest, token, "Zoë")
-        [zoe] = site.auth.people.guests_of(made.id)
+        [zoe] = site.guests_of(made.id)
         page = (await owner.get(f"{PEOPLE}/{zoe.id}")).text
         assert "by the link “Demo”" in page
         assert "API tokens" not in page

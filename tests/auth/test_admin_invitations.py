@@ -145,7 +145,7 @@ async def test_revoking_asks_first_and_ends_the_visits(site: Site, owner: httpx.
         assert (await guest.get("/")).status_code == 303
     site.sweep()
     assert len(site.forgotten) == 1
-    assert site.auth.people.guests_of(made.id) == []
+    assert site.guests_of(made.id) == []
     [entry] = site.events("invitation-revoked")
     assert (entry.actor_id, entry.subject_id, entry.details) == ("owner", made.id, {"name": "Demo"})
     await owner.post(f"{INVITATIONS}/{made.id}/revoke")

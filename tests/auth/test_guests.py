@@ -151,7 +151,7 @@ async def test_twenty_at_once_and_three_seats_are_three_guests(site: Site) -> No
     clients = [site.client() for _ in range(20)]
     answers = await asyncio.gather(*(join(client, token) for client in clients))
     assert sorted(answer.status_code for answer in answers) == [303] * 3 + [409] * 17
-    assert len(site.auth.people.guests_of(made.id)) == 3
+    assert len(site.guests_of(made.id)) == 3
     for client in clients:
         await client.aclose()
 
@@ -176,7 +176,7 @@ async def test_a_guest_sees_the_chat_alone(site: Site) -> None:
         ):  # fmt: skip
             given = {"name": "x", "scope-chat": "on", "seats": "5", "lifetime": "hour", "role": "member", "code": "123456"}
             assert (await client.post(path, data=given)).status_code == 403, path
-        [guest] = site.auth.people.guests_of(made.id)
+        [guest] = site.guests_of(made.id)
     assert site.auth.tokens.all(guest.id) == []
     assert not site.auth.totp.has(guest.id)
     assert len(site.auth.invitations.all()) == 1
@@ -187,7 +187,7 @@ async def test_a_guest_who_signs_out_is_deleted(site: Site) -> None:
     made, token = link(site)
     async with site.client() as client:
         await join(client, token)
-        [guest] = site.auth.people.guests_of(made.id)
+        [guest] = site.guests_of(made.id)
         site.now.move(minutes=2)
         site.sweep()
         assert site.forgotten == []
