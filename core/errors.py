@@ -6,6 +6,7 @@ Each error carries its data as attributes, and its message says what to do next.
 from __future__ import annotations
 
 import logging
+import math
 import uuid
 
 log = logging.getLogger("portico")
@@ -57,9 +58,10 @@ class Busy(UserError):
 
     code = "busy"
 
-    def __init__(self, waiting: int) -> None:
-        super().__init__(f"The model is busy: {waiting} requests are waiting already. Try again in a minute.")
-        self.waiting = waiting
+    def __init__(self, waiting: int, retry_s: float | None = None) -> None:
+        when = "a minute" if retry_s is None else f"{max(1, math.ceil(retry_s))} s"
+        super().__init__(f"The model is busy: {waiting} requests are waiting already. Try again in {when}.")
+        self.waiting, self.retry_s = waiting, retry_s
 
 
 class QuotaUsed(UserError):

@@ -44,20 +44,27 @@ class Message:
 class SamplingParams:
     """How the next token is chosen. Names and meanings are those of `transformers.GenerationConfig`.
 
-    `temperature` 0 is greedy. `top_k` 0 and `top_p` 1 switch those filters off. `seed` None draws a new one for each run.
+    `temperature` 0 is greedy. `top_k` 0, `top_p` 1 and `min_p` 0 switch those filters off. `seed` None draws a new one for each
+    run. The answer ends before the first of the `stop` strings.
     """
 
     temperature: float = 0.7
     top_p: float = 1.0
     top_k: int = 0
+    min_p: float = 0.0
     repetition_penalty: float = 1.0
     max_tokens: int = 512
     seed: int | None = None
+    stop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """The loaded model as a screen or a run's record names it. `context` is in tokens, prompt and answer together."""
+    """The loaded model as a screen or a run's record names it. `context` is in tokens, prompt and answer together.
+
+    `memory` is in bytes: its weights and the most that its key-value cache may take (0: another machine's). `alone` says why its
+    requests run one at a time; it is empty when they share a batch.
+    """
 
     name: str
     revision: str = ""
@@ -65,6 +72,8 @@ class ModelInfo:
     parameters: int = 0
     device: str = "cpu"
     dtype: str = "float32"
+    memory: int = 0
+    alone: str = ""
 
 
 @dataclass(frozen=True, slots=True)

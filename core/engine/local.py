@@ -59,6 +59,10 @@ class LocalEngine:
         except Exception as error:  # a bad request ends alone, in its own words
             emit(Failed(screen_message(error), error_code(error)))
 
+    @property
+    def busy(self) -> int:
+        return len(self._jobs)
+
     def cancel(self, request_id: str) -> None:
         with self._wake:
             if sequence := self._scheduler.cancel(request_id):
