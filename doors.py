@@ -91,6 +91,7 @@ def check_up(given: dict[str, Any], config: Path | None) -> Iterator[Finding]:
     """Every finding of `doctor`."""
     # Late, since it takes along what asks providers, and the server's port answers first.
     from auth.doctor import DATABASE, SETTINGS, Setup, check_database, check_settings_file, examine, warning, wrong
+    from sizing import check_memory
 
     try:
         settings = load_settings(given, config)
@@ -106,6 +107,7 @@ def check_up(given: dict[str, Any], config: Path | None) -> Iterator[Finding]:
         yield check_database(state, where)
     except UserError as error:
         yield wrong(DATABASE, error.message)
+    yield from check_memory(settings)
     options = options_of(settings, settings.secrets())
     yield from examine(Setup(options, settings.host, settings.port, secret_file(settings), engine))
     if engine:

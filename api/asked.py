@@ -1,29 +1,29 @@
 """What a chat completion asks for, read from its JSON. Pure: it decides without I/O.
 
-What this server cannot do is refused by name, and never dropped in silence: an answer without the asked-for tool or stop word
-would look right and be wrong.
+What this server cannot do is refused by name, and never dropped in silence: an answer without the asked-for tool would
+look right and be wrong.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from api.errors import ApiError, unknown_model
-from core.tasks import Values
+from api.errors import ApiError, either, unknown_model
+from core.tasks import Values, text_of
 from core.types import Message
 
 MOST_MESSAGES = 1000
 
 ROLES: Mapping[str, Any] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
-NUMBERS = ("temperature", "top_p", "repetition_penalty")
+NUMBERS = ("temperature", "top_p", "min_p", "repetition_penalty")
 WHOLE = ("top_k", "seed", "max_tokens", "max_completion_tokens")
 LABELS = ("user", "metadata", "safety_identifier", "prompt_cache_key", "service_tier")  # they change no answer
 # Options that other servers have: taken with the values that ask for nothing.
 NOTHING: Mapping[str, tuple[Any, ...]] = {
-    "n": (1,), "stop": ([], ""), "logprobs": (False,), "top_logprobs": (0,), "presence_penalty": (0,), "frequency_penalty": (0,),
+    "n": (1,), "logprobs": (False,), "top_logprobs": (0,), "presence_penalty": (0,), "frequency_penalty": (0,),
     "logit_bias": ({},), "response_format": ({"type": "text"},), "tools": ([],), "tool_choice": ("none", "auto"),
     "parallel_tool_calls": (True, False), "functions": ([],), "modalities": (["text"],), "store": (False,),
 }  # fmt: skip
@@ -40,14 +40,14 @@ class Asked:
     names: dict[str, str] = field(default_factory=dict)
 
 
-def read(body: bytes, model: str) -> Asked:
-    """The request in `body` to this server's `model`. Raises ApiError, which names what is wrong."""
+def read(body: bytes, models: Sequence[str]) -> Asked:
+    """The request in `body` to one of this server's `models`. Raises ApiError, which names what is wrong."""
     given = _object(body)
     name = given.pop("model", None)
     if not isinstance(name, str):
-        raise _wrong("model", f"Name the model: {model!r}.")
-    if name != model:
-        raise unknown_model(name, model)
+        raise _wrong("model", f"Name the model: {either(models)}.")
+    if name not in models:
+        raise unknown_model(name, models)
     messages = _messages(given.pop("messages", None))
     stream, options = _flag(given, "stream"), given.pop("stream_options", None)
     include_usage = _include_usage(options)
@@ -59,7 +59,7 @@ def read(body: bytes, model: str) -> Asked:
             raise _wrong(
                 other, f"This server does not support {other[:100]!r}" + (" with this value." if other in NOTHING else ".")
             )
-    return Asked(messages, values, stream, include_usage, names)
+    return Asked(messages, {**values, "model": name}, stream, include_usage, names)
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -118,12 +118,25 @@ def _parameters(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
         kind = "a whole number" if name in WHOLE else "a number"
         if isinstance(value, bool) or not isinstance(value, int | (int if name in WHOLE else float)):
             raise _wrong(name, f"{name} must be {kind}.")
+    if values.get("top_k") == -1:  # vLLM's word for all
+        values["top_k"] = 0
+    if stops := _stops(given.pop("stop", None)):
+        values["stop"] = text_of(stops)
     newer = values.pop("max_completion_tokens", None)
     if newer is None:
         return values, {"message": "messages"}
     if values.get("max_tokens", newer) != newer:
         raise _wrong("max_tokens", "max_tokens is the old name of max_completion_tokens: give one of them.")
     return values | {"max_tokens": newer}, {"message": "messages", "max_tokens": "max_completion_tokens"}
+
+
+def _stops(given: Any) -> list[str]:
+    stops = [] if given in (None, "") else [given] if isinstance(given, str) else given
+    if not isinstance(stops, list) or not all(isinstance(stop, str) for stop in stops):
+        raise _wrong("stop", "stop must be a text, or a list of texts.")
+    if any(not stop.replace("\n", "n").strip() for stop in stops):
+        raise _wrong("stop", "A stop string must have more to it than blanks.")
+    return stops
 
 
 def _include_usage(options: Any) -> bool:

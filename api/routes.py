@@ -37,17 +37,17 @@ def api_routes(service: Callable[[], InferenceService | None], user_of: Callable
         return {"id": name, "object": "model", "created": started, "owned_by": "portico"}
 
     async def models(request: Request) -> Response:
-        return JSONResponse({"object": "list", "data": [described(ready().model.name)]})
+        return JSONResponse({"object": "list", "data": [described(one.name) for one in ready().models]})
 
     async def model(request: Request) -> Response:
-        name, served = request.path_params["name"], ready().model.name
-        if name != served:
+        name, served = request.path_params["name"], [one.name for one in ready().models]
+        if name not in served:
             raise unknown_model(name, served)
         return JSONResponse(described(name))
 
     async def chat(request: Request) -> Response:
         door = ready()
-        asked = read(await _body(request), door.model.name)
+        asked = read(await _body(request), [one.name for one in door.models])
         try:
             completion = await Completion.begin(door, user_of(request.scope), asked)
         except UserError as error:

@@ -42,6 +42,8 @@ EVENTS = {
     "user-disabled": "Someone was shut out",
     "user-enabled": "Someone was let in again",
     "user-deleted": "An account was deleted",
+    "model-loaded": "A model was asked to be loaded",
+    "model-unloaded": "A model was unloaded",
 }
 
 

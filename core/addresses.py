@@ -73,6 +73,21 @@ def clean_issuer(given: str) -> str:
     return issuer
 
 
+def clean_api(given: str) -> str:
+    """Where a server's API begins, such as https://models.example.com/v1, without a slash at its end."""
+    wrong = ValueError("give local, or the URL of a server with OpenAI's API, such as http://127.0.0.1:8000/v1")
+    try:
+        url = urlsplit(given.strip())
+        _ = url.port
+    except ValueError:
+        raise wrong from None
+    if "@" in url.netloc:
+        raise ValueError("give the URL without a name or key in it; the key stands in PORTICO_ENGINE_KEY")
+    if url.scheme not in DEFAULT_PORTS or not url.hostname or url.query or url.fragment:
+        raise wrong
+    return given.strip().rstrip("/")
+
+
 def clean_email(given: str) -> str:
     if not EMAIL.fullmatch(given):
         raise ValueError(f"{given!r} is no email address; write one like ada@example.com")

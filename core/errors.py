@@ -9,13 +9,16 @@ import logging
 import math
 import uuid
 
+from core.types import Failed
+
 log = logging.getLogger("portico")
 
 
 class UserError(Exception):
-    """What went wrong, in a sentence for the person who asked; `code` is the same for programs."""
+    """What went wrong, in a sentence for the person who asked; `code` and `retry_s` (in seconds) are the same for programs."""
 
     code = "refused"
+    retry_s: float | None = None
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -54,14 +57,16 @@ class PromptTooLong(UserError):
 
 
 class Busy(UserError):
-    """The queue is full."""
+    """The queue is full, or one person has as many in it as they may: then `waiting` are their `own`."""
 
     code = "busy"
 
-    def __init__(self, waiting: int, retry_s: float | None = None) -> None:
+    def __init__(self, waiting: int, retry_s: float | None = None, own: bool = False) -> None:
         when = "a minute" if retry_s is None else f"{max(1, math.ceil(retry_s))} s"
-        super().__init__(f"The model is busy: {waiting} requests are waiting already. Try again in {when}.")
-        self.waiting, self.retry_s = waiting, retry_s
+        whose = "of yours " if own else ""
+        many = f"1 request {whose}is" if waiting == 1 else f"{waiting} requests {whose}are"
+        super().__init__(f"The model is busy: {many} waiting already. Try again in {when}.")
+        self.waiting, self.retry_s, self.own = waiting, retry_s, own
 
 
 class QuotaUsed(UserError):
@@ -117,6 +122,27 @@ class ModelError(UserError):
     """A model that cannot be served; raised before any weights are read."""
 
 
+class NoNumbers(UserError):
+    """A model computed NaN for one sequence: overflow in a small dtype, or damaged weights."""
+
+    code = "internal"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name} computed no usable numbers for this. Try another wording; if it comes back, the model is damaged."
+        )
+        self.name = name
+
+
+class OutOfMemory(UserError):
+    """A step found no memory, even by itself."""
+
+    code = "busy"
+
+    def __init__(self) -> None:
+        super().__init__("The server has no memory left for this. Try again in a while, or ask something shorter.")
+
+
 class ModelNotFound(ModelError):
     def __init__(self, ref: str, why: str) -> None:
         super().__init__(f"No model at {ref!r}: {why}")
@@ -149,9 +175,43 @@ class ModelTooLarge(ModelError):
         self.ref, self.needs, self.budget = ref, needs, budget
 
 
+class NoRoom(ModelError):
+    """A model that would fit, were it not for those in use. `needs`, `free` and `budget` are bytes; `busy` are their names."""
+
+    code = "busy"
+
+    def __init__(self, name: str, needs: int, free: int, budget: int, busy: list[str]) -> None:
+        in_use = " and ".join(repr(one) for one in busy) + (" are" if len(busy) > 1 else " is") if busy else "the rest is"
+        super().__init__(
+            f"{name!r} needs about {gigabytes(needs)}, and of {gigabytes(budget)} only {gigabytes(free)} are free: "
+            f"{in_use} in use. Try again in a moment, or raise --memory if this machine has more."
+        )
+        self.name, self.needs, self.free, self.budget, self.busy = name, needs, free, budget, busy
+
+
+class NotLoaded(UserError):
+    """A request for a model that is not served, or not yet."""
+
+    code = "model_not_found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"The model {name!r} is not loaded. Choose another, or ask an admin to load it.")
+        self.name = name
+
+
+def gigabytes(size: int) -> str:
+    """`size` bytes as people read it."""
+    return f"{size / 1e9:.3g} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
 def error_code(error: BaseException) -> str:
     """The code of `error` for programs; "internal" for what is no UserError."""
     return error.code if isinstance(error, UserError) else "internal"
+
+
+def failed_of(error: BaseException) -> Failed:
+    """The end of a run that `error` ended: its words, its code, and when to try again. Logs what is no UserError."""
+    return Failed(screen_message(error), error_code(error), error.retry_s if isinstance(error, UserError) else None)
 
 
 def screen_message(error: BaseException) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -14,31 +12,28 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from core import hub
+from core.engine.room import cache_bytes_per_token
 from core.errors import ModelError, ModelNotFound, ModelTooLarge, NoSafetensors, NotAChatModel
-from core.settings import BUNDLED_MODEL
+from core.references import Reference, parse_reference
 from core.types import ModelInfo, SamplingParams
 
 if TYPE_CHECKING:
-    from core.engine.runner import TransformersRunner
+    from core.engine import Runner
+
+__all__ = [
+    "BASE_BYTES", "Checked", "Reference", "find_model", "load_model", "memory_limit", "memory_needed", "parse_reference",
+    "sampling_defaults", "weigh",
+]  # fmt: skip
 
 Report = Callable[[int, int], None]
 
 BASE_BYTES = 600_000_000  # Python with torch, transformers and both frontends, before any weights
-WORKING_SHARE = 1.2  # activations and key-value cache beside the weights
-HUB_ID = re.compile(r"^[\w.-]+/[\w.-]+$")
+WORKING_SHARE = 1.1  # what a step computes with, beside the weights
 SMALL_FILES = ["*.json", "*.jinja", "*.txt", "*.model"]  # config and tokenizer; of weights only safetensors: pickles run code
 WEIGHTS = "model*.safetensors"  # not a second copy in another layout, such as consolidated.safetensors
 MAX_DEFAULT_TOKENS = 512
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """A model as it was asked for: a folder, or a hub id with a revision ("" for the default branch)."""
-
-    name: str
-    folder: Path | None = None
-    hub_id: str = ""
-    revision: str = ""
+BYTES = {"float32": 4, "bfloat16": 2}
+UNKNOWN_CACHE = 10**6  # tokens, where a config does not tell what one takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +46,20 @@ class Checked:
     parameters: int
     dtype: str
 
+    @property
+    def weights(self) -> int:
+        """What they take when they are loaded, in bytes, with what a step computes with."""
+        return weights_needed(self.parameters, BYTES[self.dtype])
 
-def parse_reference(text: str) -> Reference:
-    """`ORG/NAME`, `ORG/NAME@REVISION` or a folder; a folder that exists wins. Raises ModelNotFound."""
-    folder = Path(text).expanduser()
-    if text and folder.is_dir():
-        folder = folder.resolve()
-        return Reference("Portico Guide" if folder == BUNDLED_MODEL else folder.name, folder=folder)
-    hub_id, _, revision = text.partition("@")
-    if text.startswith((".", "/", "~")) or not HUB_ID.match(hub_id):
-        raise ModelNotFound(text, "there is no such folder. Give --model a folder, or a hub id such as Qwen/Qwen3-0.6B.")
-    return Reference(hub_id, hub_id=hub_id, revision=revision)
+    @property
+    def token_cache(self) -> int:
+        """What the key-value cache of one token takes, in bytes; 0 if the config does not tell."""
+        return cache_bytes_per_token(self.config, BYTES[self.dtype])
+
+    @property
+    def context_cache(self) -> int:
+        """What the key-value cache of one request as long as the model's context takes, in bytes."""
+        return _context(self.config, 10**9) * self.token_cache
 
 
 def memory_limit(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
@@ -91,27 +89,27 @@ def find_model(reference: Reference, budget: int, importing: AbstractContextMana
     return Checked(reference, folder, checked.config, parameters, _fitting_dtype(reference, parameters, budget))
 
 
-def load_model(checked: Checked, importing: threading.Lock, report: Report) -> TransformersRunner:
+def load_model(checked: Checked, importing: AbstractContextManager[object], report: Report, cache_bytes: int) -> Runner:
     """Load the weights; `report(done, total)` counts tensors. Raises ModelError if they do not fit the config.
 
-    Holds `importing` while it imports large libraries.
+    Holds `importing` while it imports large libraries. `cache_bytes` is the most that its key-value cache may take.
     """
     with importing:
         import torch
         import transformers
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-        from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+        from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
         from transformers.utils import logging as transformers_logging
 
-        from core.engine.runner import TransformersRunner
+        from core.engine.opening import open_runner
 
         # The model's own class is the largest import of these; from_pretrained() would do it later, beside a frontend's.
-        getattr(transformers, MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[checked.config["model_type"]])
+        getattr(transformers, str(_model_class(checked.config)))
+        auto_class = AutoModelForSeq2SeqLM if _is_seq2seq(checked.config) else AutoModelForCausalLM
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         tokenizer = AutoTokenizer.from_pretrained(checked.folder, trust_remote_code=False)
         with _weights_progress(transformers_logging, report):
-            model = AutoModelForCausalLM.from_pretrained(
+            model = auto_class.from_pretrained(
                 checked.folder, dtype=getattr(torch, checked.dtype), use_safetensors=True, trust_remote_code=False
             )
             model = model.to(device).eval()
@@ -120,9 +118,10 @@ def load_model(checked: Checked, importing: threading.Lock, report: Report) -> T
         raise ModelError(f"{checked.reference.name!r} could not be loaded: {reason}") from error
     info = ModelInfo(
         name=checked.reference.name, revision=_revision(checked), context=_context(checked.config, tokenizer.model_max_length),
-        parameters=checked.parameters, device=device, dtype=checked.dtype,
+        parameters=checked.parameters, device=device, dtype=checked.dtype, memory=checked.weights + cache_bytes,
     )  # fmt: skip
-    return TransformersRunner(model, tokenizer, info)
+    capacity = cache_bytes // checked.token_cache if checked.token_cache else UNKNOWN_CACHE
+    return open_runner(model, tokenizer, info, capacity)
 
 
 def sampling_defaults(folder: Path) -> SamplingParams:
@@ -136,6 +135,7 @@ def sampling_defaults(folder: Path) -> SamplingParams:
         temperature=0.0 if given.get("do_sample") is False else within("temperature", 0.7, 0, 2),
         top_p=within("top_p", 1, 0.05, 1),
         top_k=int(within("top_k", 0, 0, 200)),
+        min_p=within("min_p", 0, 0, 1),
         repetition_penalty=within("repetition_penalty", 1, 1, 2),
         max_tokens=int(within("max_new_tokens", MAX_DEFAULT_TOKENS, 1, 10**6)),
     )
@@ -146,8 +146,7 @@ def _check(reference: Reference, budget: int) -> Checked:
     folder = reference.folder or hub.download(reference.hub_id, reference.revision, SMALL_FILES)
     config = _read_json(folder / "config.json")
     if config is None:
-        where = str(reference.folder or reference.name)
-        raise ModelNotFound(where, "it has no config.json. Give --model a folder that save_pretrained() wrote, or a hub id.")
+        raise _no_config(reference)
     # What files and headers tell comes first: it takes no large import, so a wrong model is refused within a second or two.
     _check_template(reference, folder)
     known = list(folder.glob(WEIGHTS))
@@ -182,6 +181,11 @@ def _local_parameters(reference: Reference, folder: Path) -> int:
     return total
 
 
+def _no_config(reference: Reference) -> ModelNotFound:
+    where = str(reference.folder or reference.name)
+    return ModelNotFound(where, "it has no config.json. Give a folder that save_pretrained() wrote, or a hub id.")
+
+
 def _check_template(reference: Reference, folder: Path) -> None:
     templates = (folder / "chat_template.jinja", folder / "chat_template.json")
     tokenizer = _read_json(folder / "tokenizer_config.json") or {}
@@ -190,10 +194,8 @@ def _check_template(reference: Reference, folder: Path) -> None:
 
 
 def _check_type(reference: Reference, config: dict[str, Any]) -> None:
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-
     kind, architectures = config.get("model_type"), config.get("architectures") or []
-    if kind not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+    if _model_class(config) is None:
         if config.get("auto_map"):
             raise NotAChatModel(reference.name, "it needs code of its own from its repository, and Portico runs none.")
         raise NotAChatModel(reference.name, f"its type {kind!r} does not generate text in transformers.")
@@ -201,6 +203,25 @@ def _check_type(reference: Reference, config: dict[str, Any]) -> None:
         name.endswith(("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")) for name in architectures
     ):
         raise NotAChatModel(reference.name, f"it is a {architectures[0]}.")
+
+
+def _is_seq2seq(config: dict[str, Any]) -> bool:
+    """Whether a model is an encoder-decoder as a whole: BART's decoder, for one, is a type that generates text alone."""
+    from transformers.models.auto import modeling_auto
+
+    kind, whole = config.get("model_type"), modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
+    alone = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    return kind in whole and (kind not in alone or whole[kind] in (config.get("architectures") or []))
+
+
+def _model_class(config: dict[str, Any]) -> str | None:
+    """The name of the class of transformers that a model is loaded with; None if it has none that generates text."""
+    from transformers.models.auto import modeling_auto
+
+    if _is_seq2seq(config):
+        return str(modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES[config["model_type"]])
+    name = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.get(config.get("model_type"))
+    return None if name is None else str(name)
 
 
 def _fitting_dtype(reference: Reference, parameters: int, budget: int) -> str:
@@ -215,8 +236,22 @@ def _fitting_dtype(reference: Reference, parameters: int, budget: int) -> str:
 
 
 def memory_needed(parameters: int, bytes_each: int) -> int:
-    """The whole process's memory in bytes while a model of that size serves."""
-    return BASE_BYTES + int(parameters * bytes_each * WORKING_SHARE)
+    """The whole process's memory in bytes while a model of that size serves, its key-value cache not counted."""
+    return BASE_BYTES + weights_needed(parameters, bytes_each)
+
+
+def weights_needed(parameters: int, bytes_each: int) -> int:
+    """What weights take when they are loaded, in bytes, with what a step computes with."""
+    return int(parameters * bytes_each * WORKING_SHARE)
+
+
+def weigh(reference: Reference) -> int:
+    """The least in bytes that a model's weights take, by the headers of its files; 0 if they are not here. Raises ModelError."""
+    if reference.folder is None:
+        return 0
+    if not (reference.folder / "config.json").is_file():
+        raise _no_config(reference)
+    return weights_needed(_local_parameters(reference, reference.folder), BYTES["bfloat16"])
 
 
 def _context(config: dict[str, Any], tokenizer_limit: int) -> int:

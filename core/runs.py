@@ -12,7 +12,7 @@ from types import TracebackType
 
 from core.errors import Interrupted, NotFound, log
 from core.store import Run, Store, now
-from core.types import Delta, Event, Failed, Finished, Started, Usage
+from core.types import Delta, Event, Failed, Finished, Queued, Started, Usage
 
 UPDATE_S = 1 / 12  # token by token, a page falls seconds behind a fast model (docs/measurements: 4.3 s at 200 tok/s)
 IDLE_S = 0.1  # how long a consumer waits for its turn to notice a stop
@@ -134,6 +134,8 @@ class Stream:
         self._patient = False
         ended = self._run.done.is_set()  # read first: what is booked before the end is then surely seen below
         signals = self._run.signals
+        while self._seen < len(signals) - 1 and isinstance(signals[self._seen], Queued):
+            self._seen += 1  # a place that it has left: who comes back is shown where it is now
         if self._seen < len(signals) and not isinstance(signals[self._seen], Finished | Failed):
             self._seen += 1
             return self._turn(at, signals[self._seen - 1])

@@ -5,17 +5,19 @@ from __future__ import annotations
 import secrets
 import threading
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 
 from core.engine import Engine, Request
-from core.errors import BadInput, Interrupted, NotFound, NotTheLast, QuotaUsed, StillAnswering
-from core.runs import Runs, Stream
+from core.errors import BadInput, Busy, Interrupted, NotFound, NotTheLast, QuotaUsed, StillAnswering
+from core.runs import LiveRun, Runs, Stream
 from core.store import Conversation, Run, Store
 from core.tasks import Field, Task, Values, sampling_params
+from core.tasks.base import Value
 from core.tasks.chat import MAX_SEED
-from core.types import Kind, Message, ModelInfo, SamplingParams, User
+from core.tasks.several import MODEL, with_models
+from core.types import Failed, Kind, Message, ModelInfo, SamplingParams, User
 
 TITLE_LENGTH = 60
 TURN = Field("messages", Kind.TEXT, "A message")  # one that a caller of `complete` gives
@@ -28,22 +30,37 @@ class InferenceService:
     Its methods are quick (a short transaction at most) and safe from any thread; async callers may use `asyncio.to_thread`.
     """
 
-    def __init__(self, store: Store, engine: Engine, tasks: Iterable[Task]) -> None:
+    def __init__(
+        self, store: Store, engine: Engine, tasks: Iterable[Task], models: Callable[[], Sequence[ModelInfo]] | None = None
+    ) -> None:
+        """`models()` are those that can be asked at the moment, the default first; without it, the engine's one."""
         self._store, self._engine, self._runs = store, engine, Runs(store)
-        self.tasks = {task.name: task for task in tasks}
+        self._tasks, self._models = {task.name: task for task in tasks}, models
         self._locks: dict[str, threading.Lock] = {}
         store.fail_unfinished(Interrupted().message)
 
     @property
     def model(self) -> ModelInfo:
+        """The default model."""
         return self._engine.model
+
+    @property
+    def models(self) -> Sequence[ModelInfo]:
+        """The models that can be asked, the default first. They come and go."""
+        return (self._models and self._models()) or (self.model,)
+
+    @property
+    def tasks(self) -> dict[str, Task]:
+        """The Tasks by name. While there are several models, each has a choice of them; a page may be older than that."""
+        models = self.models
+        return self._tasks if len(models) == 1 else {name: with_models(task, models) for name, task in self._tasks.items()}
 
     def start(self, user: User, task: str, values: Values, conversation_id: str = "") -> Run:
         """Ask the next thing in a conversation, or in a new one for "".
 
         Raises BadInput, NotFound, StillAnswering or QuotaUsed; what the engine refuses ends the run with Failed instead.
         """
-        cleaned = self._task(task).clean(values)
+        cleaned = self._clean(task, values)
         with self._changing(user.id):
             before = self._own(user, conversation_id).runs if conversation_id else ()
             return self._start(user, task, cleaned, conversation_id or uuid.uuid4().hex, before)
@@ -54,7 +71,10 @@ class InferenceService:
         `run_id` is one of that question's answers. Raises NotTheLast if more was said since, and what `start` raises.
         """
         old = self._own_run(user, run_id)
-        cleaned = self.tasks[old.task].clean({**old.values, **(values or {})})
+        kept = {name: value for name, value in old.values.items() if name != MODEL}
+        if any(model.name == old.model for model in self.models):  # else the default answers, unless `values` name another
+            kept[MODEL] = old.model
+        cleaned = self._clean(old.task, {**kept, **(values or {})})
         with self._changing(user.id):
             *before, head = self._own(user, old.conversation_id).runs
             if head.live:
@@ -72,12 +92,12 @@ class InferenceService:
         asked = [Message(one.role, str(TURN.clean(one.content))) for one in messages]
         if not asked or asked[-1].role != "user":
             raise BadInput(TURN.name, "The last message must be the user's.")
-        cleaned = self._task(task).clean({**values, self._chat_field(task): asked[-1].content})
+        cleaned = self._clean(task, {**values, self._chat_field(task): asked[-1].content})
         self._count(user)
         run, params = self._run(user, task, cleaned, "", None)
         live = self._runs.hold(run)
         stream = Stream(live)
-        self._engine.submit(Request(run.id, user.id, tuple(asked), params), live.emit)
+        self._submit(user, Request(run.id, user.id, tuple(asked), params, run.model), live)
         return run, stream
 
     def watch(self, user: User, run_id: str, after: int = 0) -> Stream:
@@ -129,9 +149,9 @@ class InferenceService:
         run, params = self._run(user, task, values, conversation_id, before[-1].id if before else None)
         chat = self._chat_field(task)
         turns = [(str(earlier.values[chat]), earlier.text) for earlier in before]
-        messages = tuple(self.tasks[task].prompt(values, turns))
+        messages = tuple(self._tasks[task].prompt(values, turns))
         live = self._runs.add(run, title=_title(str(values[chat])))
-        self._engine.submit(Request(run.id, user.id, messages, params), live.emit)
+        self._submit(user, Request(run.id, user.id, messages, params, run.model), live)
         return run
 
     def _run(
@@ -140,9 +160,12 @@ class InferenceService:
         """A new run with all that is needed to repeat it, and its parameters with the seed that it got."""
         params = sampling_params(values)
         seed = secrets.randbelow(MAX_SEED) if params.seed is None else params.seed
+        models = self.models
+        name = str(values.get(MODEL) or models[0].name)
+        model = next((one for one in models if one.name == name), ModelInfo(name))  # one that has left by now ends the run
         run = Run(
             id=uuid.uuid4().hex, conversation_id=conversation_id, parent_id=parent_id, user_id=user.id, task=task,
-            model=self.model.name, revision=self.model.revision, values=values, seed=seed, versions=_versions(),
+            model=model.name, revision=model.revision, values=values, seed=seed, versions=_versions(),
         )  # fmt: skip
         return run, replace(params, seed=seed)
 
@@ -150,13 +173,28 @@ class InferenceService:
         if user.quota is not None and not self._store.count_run(user.id, user.quota):
             raise QuotaUsed(user.quota)
 
+    def _submit(self, user: User, request: Request, live: LiveRun) -> None:
+        self._engine.submit(request, live.emit)
+        end = live.signals[-1] if live.signals else None
+        if user.quota is not None and isinstance(end, Failed) and end.code == Busy.code:
+            self._store.uncount_run(user.id)  # turned away at the door
+
+    def _clean(self, name: str, values: Values) -> dict[str, Value]:
+        """All of a Task's values, checked; where there is but one model, it may be named all the same."""
+        task, given = self._task(name), dict(values)
+        if MODEL in given and all(field.name != MODEL for field in task.fields):
+            only = self.models[0].name
+            if (asked := given.pop(MODEL)) not in (None, only):
+                raise BadInput(MODEL, f"{asked} is not there any more; {only} answers now. Send it again if that is all right.")
+        return task.clean(given)
+
     def _task(self, name: str) -> Task:
-        if name not in self.tasks:
+        if name not in self._tasks:
             raise BadInput("task", f"There is no task {name!r} here.")
         return self.tasks[name]
 
     def _chat_field(self, task: str) -> str:
-        return next(field.name for field in self.tasks[task].inputs if field.kind is Kind.CHAT)
+        return next(field.name for field in self._task(task).inputs if field.kind is Kind.CHAT)
 
     def _changing(self, user_id: str) -> threading.Lock:
         """Held while one of a user's conversations is read and then changed; nobody else waits for it."""

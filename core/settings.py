@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
     ByteSize,
-    ConfigDict,
     Field,
     SecretStr,
     TypeAdapter,
@@ -24,9 +22,9 @@ from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource
 from pydantic_settings import SettingsError as UnreadableVariable
 
 from core.addresses import (
+    clean_api,
     clean_domain,
     clean_email,
-    clean_issuer,
     clean_network,
     clean_origin,
     is_loopback,
@@ -34,34 +32,21 @@ from core.addresses import (
     join_origin,
 )
 from core.errors import SettingsError
+from core.references import BUNDLED_MODEL, name_of, split_name
 from core.settings_errors import WrongSetting, sentence, variable_sentence
+from core.settings_provider import GOOGLE, OidcProvider
 from core.tasks import TASKS
 
-BUNDLED_MODEL = Path(__file__).resolve().parent.parent / "demo" / "model"
+__all__ = ["BUNDLED_MODEL", "OidcProvider", "Settings", "load_settings", "unknown_variables"]
+
 FRONTENDS = ("gradio", "streamlit")
-WITHOUT_FLAG = ("oidc", "admins", "allowed_emails", "allowed_domains", "trusted_proxies", "secret", "secret_file")
-GOOGLE = "https://accounts.google.com"
+WITHOUT_FLAG = (
+    "oidc", "admins", "allowed_emails", "allowed_domains", "trusted_proxies", "secret", "secret_file", "engine_key",
+)  # fmt: skip
 EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 (compared, not bound)
 MIN_SECRET = 32  # characters, as auth/keys.py asks
 
 Names = Annotated[tuple[str, ...], NoDecode]
-
-
-class OidcProvider(BaseModel):
-    """A provider to sign in with. For the name "google" the issuer and the title are known."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True, hide_input_in_errors=True)
-
-    client_id: str = Field(min_length=1)
-    client_secret: SecretStr = Field(min_length=1)
-    issuer: str = ""
-    title: str = ""
-    algorithm: Literal["RS256", "PS256", "ES256", "EdDSA"] = "RS256"
-
-    @field_validator("issuer")
-    @classmethod
-    def _issuer(cls, value: str) -> str:
-        return clean_issuer(value) if value else ""
 
 
 class Settings(BaseSettings):
@@ -71,7 +56,10 @@ class Settings(BaseSettings):
         env_prefix="PORTICO_", env_nested_delimiter="__", frozen=True, extra="forbid", hide_input_in_errors=True
     )
 
-    model: str = Field(default=str(BUNDLED_MODEL), description="The model: a hub id such as Qwen/Qwen3-0.6B, or a folder.")
+    model: Names = Field(
+        default=(), description="A model: a hub id such as Qwen/Qwen3-0.6B, or a folder; with NAME= several may be given."
+    )
+    engine: str = Field(default="local", description="Where models run: local, or the URL of a server with OpenAI's API.")
     task: str = Field(default="chat", description="What the model is asked.")
     ui: Annotated[tuple[str, ...], NoDecode] = Field(
         default=FRONTENDS, description="A frontend to serve; may be given several times."
@@ -88,6 +76,7 @@ class Settings(BaseSettings):
     )
 
     # These have no flag: they are secret, or lists.
+    engine_key: SecretStr | None = Field(default=None, description="The key that the engine's server asks for.")
     oidc: dict[str, OidcProvider] = Field(default={}, description="Providers to sign in with, by name.")
     admins: Names = Field(default=(), description="Emails of those who come in as admins.")
     allowed_emails: Names = Field(default=(), description="Emails of those who may come in.")
@@ -107,7 +96,7 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
-    @field_validator("ui", "admins", "allowed_emails", "allowed_domains", "trusted_proxies", mode="before")
+    @field_validator("model", "ui", "admins", "allowed_emails", "allowed_domains", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         """PORTICO_UI=gradio,streamlit"""
@@ -120,6 +109,19 @@ class Settings(BaseSettings):
             return TypeAdapter(ByteSize).validate_python(value) if value is not None else None
         except ValidationError:
             raise ValueError("this is no size; use one like 4GB or 800MB") from None
+
+    @field_validator("model")
+    @classmethod
+    def _model(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        names = [name or name_of(reference) for name, reference in map(split_name, value)]
+        if twice := next((name for name in names if names.count(name) > 1), ""):
+            raise ValueError(f"two models would be named {twice!r}; name each, as in first=ID_OR_PATH")
+        return value
+
+    @field_validator("engine")
+    @classmethod
+    def _engine(cls, value: str) -> str:
+        return value if value == "local" else clean_api(value)
 
     @field_validator("task")
     @classmethod
@@ -168,6 +170,10 @@ class Settings(BaseSettings):
         """What only shows in several settings together."""
         if self.host in EVERY_ADDRESS and not self.public_url:
             raise WrongSetting(("host",), f"{self.host} is every address; say with --public-url under which one people open it")
+        if self.engine != "local" and self.memory is not None:
+            raise WrongSetting(("memory",), "a remote engine's memory is its own server's matter; leave one of the two out")
+        if self.engine == "local" and self.engine_key is not None:
+            raise WrongSetting(("engine_key",), "there is no remote engine to give it to; name one with --engine")
         if self.secret and self.secret_file:
             raise WrongSetting(("secret_file",), "there is a secret too; give one of the two")
         if self.secret_file and not self.secret_file.is_file():
@@ -178,6 +184,12 @@ class Settings(BaseSettings):
             if not provider.issuer and name != "google":
                 raise WrongSetting(("oidc", name, "issuer"), "is missing: the provider's address, which begins with https://")
         return self
+
+    @property
+    def models(self) -> tuple[tuple[str, str], ...]:
+        """What to serve as (name or "", reference), the default first; none: all that a remote engine has."""
+        given = self.model or ((str(BUNDLED_MODEL),) if self.engine == "local" else ())
+        return tuple(map(split_name, given))
 
     @property
     def serves_loopback(self) -> bool:

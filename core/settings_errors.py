@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-PRIVATE = ("oidc", "secret", "database")  # what is in them, or in an URL, may be a secret
+PRIVATE = ("oidc", "secret", "database", "engine", "engine_key")  # what is in them, or in an URL, may be a secret
 MESSAGES = {
     "missing": "is missing",
     "string_type": "give a text in quotes",

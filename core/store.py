@@ -115,8 +115,12 @@ class Run:
 
     @property
     def figures(self) -> str:
-        """What stands under an ended answer, in the same words everywhere: "Stopped · 42 tokens · 51 tok/s · first 0.03 s"."""
-        parts = ["Stopped"] if self.reason == "cancelled" else []
+        """What stands under an ended answer, in the same words everywhere: "Stopped · 42 tokens · 51 tok/s · first 0.03 s".
+
+        Before it the model, where there was a choice of several.
+        """
+        parts = [self.model] if "model" in self.values else []
+        parts += ["Stopped"] if self.reason == "cancelled" else []
         if (usage := self.usage) and usage.tokens:
             parts.append("1 token" if usage.tokens == 1 else f"{usage.tokens} tokens")
             if speed := usage.tokens_per_s:
@@ -227,6 +231,13 @@ class Store:
             connection.execute(insert(quotas).values(user_id=user_id, runs=0))
         with self._engine.begin() as connection:
             return bool(connection.execute(count).rowcount)
+
+    def uncount_run(self, user_id: str) -> None:
+        """Give back one that was counted."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                update(quotas).where(quotas.c.user_id == user_id, quotas.c.runs > 0).values(runs=quotas.c.runs - 1)
+            )
 
     def export(self, user_id: str) -> dict[str, Any]:
         """All that is kept of a user, as JSON values: each conversation with every run of every branch."""

@@ -122,10 +122,14 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The run ended badly. `message` is written for the person who asked, `code` (core/errors.py) for a program."""
+    """The run ended badly. `message` is written for the person who asked, `code` (core/errors.py) for a program.
+
+    `retry_s` is in how many seconds it is worth trying again, where that is known.
+    """
 
     message: str
     code: str = "internal"
+    retry_s: float | None = None
 
 
 Event = Queued | Started | Delta | Finished | Failed

@@ -47,9 +47,13 @@ class Tab:
 
 def portal_routes(
     tabs: Sequence[Tab], progress: Progress, model_name: Callable[[], str], account_of: Callable[[Request], Account],
-    lacks_second_factor: Callable[[Request], bool] = lambda request: False,
+    lacks_second_factor: Callable[[Request], bool] = lambda request: False, models: Callable[[], Sequence[Any]] = list,
+    memory: Callable[[], str] = str,
 ) -> list[Route | Mount]:  # fmt: skip
-    """Home and health. `account_of(request)` is who asks, None for nobody; whoever `lacks_second_factor` is offered one."""
+    """Home and health. `account_of(request)` is who asks, None for nobody; whoever `lacks_second_factor` is offered one.
+
+    `models()` are the served ones as JSON values, `memory()` what they take of what they may, in a few words or none.
+    """
 
     async def home(request: Request) -> Response:
         asked = request.query_params.get("ui", tabs[0].name)
@@ -59,7 +63,7 @@ def portal_routes(
         return HTMLResponse(
             render(
                 "home.html", tabs=tabs, chosen=next(tab for tab in tabs if tab.name == asked), conversation=conversation,
-                model=model_name(), user=account_of(request), offer=lacks_second_factor(request),
+                model=model_name(), memory=memory(), user=account_of(request), offer=lacks_second_factor(request),
             )
         )  # fmt: skip
 
@@ -70,6 +74,7 @@ def portal_routes(
         answer: dict[str, Any] = {"ready": progress.ready}
         if account_of(request):  # a stranger learns that it is not ready, not of what
             answer["steps"] = [step_values(name, step) for name, step in progress.steps.items()]
+            answer["models"] = models()
         return JSONResponse(answer, 200 if progress.ready else 503, headers=None if progress.ready else {"Retry-After": "1"})
 
     async def manifest(request: Request) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -27,7 +28,7 @@ def command(*words: str) -> subprocess.CompletedProcess[str]:
 def test_version_and_help_name_every_flag() -> None:
     assert command("--version").stderr.strip() == f"Portico {VERSION}"
     shown = command("serve", "--help").stdout
-    for flag in ("--model", "--ui", "--host", "--port", "--data", "--database", "--memory", "--config"):
+    for flag in ("--model", "--engine", "--ui", "--host", "--port", "--data", "--database", "--memory", "--config"):
         assert flag in shown
 
 
@@ -38,7 +39,8 @@ def test_version_and_help_name_every_flag() -> None:
         (["serve", "--ui", "react"], "no frontend 'react'"),
         (["--host", "0.0.0.0"], "say with --public-url"),
         (["--config", "none.toml"], "no file none.toml"),
-        (["--model", "a/b", "--model", "c/d"], "one model at a time"),
+        (["--model", "a/b", "--model", "a/b@main"], "two models would be named 'a/b'"),
+        (["--engine", "http://127.0.0.1:9/v1", "--memory", "4GB"], "its own server's matter"),
     ],
 )
 def test_a_wrong_flag_stops_the_start_with_one_sentence(words: list[str], says: str) -> None:
@@ -116,6 +118,40 @@ def test_a_real_model_behind_the_door(tmp_path: Path, chat_model: Path) -> None:
         assert "Load the model: done" in served.terminal
         client.close()
     assert "Traceback" not in served.terminal
+
+
+def test_several_models_come_up_in_order_and_one_that_cannot_stops_nothing(tmp_path: Path, chat_model: Path) -> None:
+    with_equals = tmp_path / "x=y"
+    shutil.copytree(chat_model, with_equals)
+    flags = ["--model", f"a={chat_model}", "--model", str(with_equals), "--model", "c=./nowhere", "--ui", "streamlit"]
+    with Served(tmp_path / "data", *flags, pace=None) as served:
+        served.wait_ready()
+        client = httpx.Client(base_url=served.url, cookies=served.session())
+
+        def states() -> dict[str, str]:
+            return {one["name"]: one["state"] for one in client.get("/readyz").json()["models"]}
+
+        wait_until(lambda: states() == {"a": "ready", "x=y": "ready", "c": "failed"}, what="the others")
+        wait_until(lambda: "c: No model at './nowhere'" in served.terminal)
+        lines = served.terminal
+        assert lines.index("portico: a: ") < lines.index("portico: x=y: ")
+        client.close()
+    assert "Traceback" not in served.terminal
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (["--model", "./nowhere"], "No model at './nowhere'"),
+        (["--model", str(ROOT / "demo" / "model"), "--memory", "500MB"], "needs about 0.6 GB and the memory limit is 0.5 GB"),
+        (["--engine", "http://127.0.0.1:9/v1"], "http://127.0.0.1:9/v1"),
+    ],
+)
+def test_a_default_that_cannot_be_had_stops_the_process(tmp_path: Path, flags: list[str], says: str) -> None:
+    ran = command("--port", "0", "--ui", "streamlit", "--data", str(tmp_path), *flags)
+    assert ran.returncode == 1
+    assert says in ran.stderr.splitlines()[-1]
+    assert "Traceback" not in ran.stderr
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +251,7 @@ def test_an_interrupt_ends_it_without_a_traceback(tmp_path: Path) -> None:
 
 def test_an_address_of_the_network_leaves_the_link_its_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     """The link works from this machine's loopback alone, so that address listens too, at the same port."""
-    monkeypatch.setattr("app.is_loopback", lambda host: host == "127.0.0.1")  # 127.0.0.2 plays the network's
+    monkeypatch.setattr("cli.is_loopback", lambda host: host == "127.0.0.1")  # 127.0.0.2 plays the network's
     opened = listen(Settings(host="127.0.0.2", port=0))
     names = [one.getsockname() for one in opened]
     for one in opened:

@@ -6,11 +6,13 @@ import re
 import string
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from html import escape
 from typing import Any
 
 from core.runs import Stream
 from core.store import Run
 from core.types import Delta, Queued, Started
+from core.waiting import place
 
 FENCE = re.compile(
     r"^(?P<open>(?:[ \t]|[->*+]|\d+[.)])*(?P<fence>`{3,}|~{3,}))(?P<info>[^\n`]*)"
@@ -43,8 +45,9 @@ def of(run: Run, question: str, waiting: Queued | None = None, last: bool = Fals
         parts.append(f'<p class="failed">{literal(run.error or "")}</p>')
         options = [{"label": "Retry", "value": run.id}]
     else:
-        parts.append(f'<p class="stats">{run.figures}</p>')
-        options = [{"label": "Copy", "value": COPY}, {"label": "Regenerate", "value": run.id}]
+        parts.append(f'<p class="stats">{escape(run.figures)}</p>')
+        copy = [{"label": "Copy", "value": COPY}] if run.text else []
+        options = [*copy, {"label": "Regenerate", "value": run.id}]
     shown: list[dict[str, Any]] = [{"role": "assistant", "content": part} for part in parts]
     if last and options:
         shown[-1]["options"] = options
@@ -66,8 +69,8 @@ async def growing(run: Run, events: Stream) -> AsyncIterator[tuple[Run, Queued |
 
 
 def _skeleton(waiting: Queued | None) -> str:
-    ahead = f'<p class="stats">Waiting: {waiting.position} ahead</p>' if waiting else ""
-    return f'<div class="skeleton"><span></span><span></span><span></span></div>{ahead}'
+    where = f'<p class="place">{place(waiting)}</p>' if waiting else ""
+    return f'{where}<div class="skeleton"><span></span><span></span><span></span></div>'
 
 
 def literal(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -15,8 +15,10 @@ from core import brand
 from core.errors import screen_message
 from core.frontend import Context
 from core.store import Conversation, Run
+from core.tasks import Field
 from core.types import Kind, Queued, User
 from ui_gradio import fields, messages
+from ui_gradio.panel import Panel
 
 NEW = "new"
 HOLD_S = 15.0  # proxies on the way close a stream that is silent for longer
@@ -37,7 +39,7 @@ class Page:
         self._service, self._user_of = context.service, context.user_of
         self._task = next(iter(context.service.tasks.values()))
         self._chat = next(field for field in self._task.inputs if field.kind is Kind.CHAT)
-        self._settings = [field for field in self._task.fields if field is not self._chat]
+        self._panel = Panel(self._settings)
         self._views: OrderedDict[str, str] = OrderedDict()  # what each page shows now, by Gradio's session hash
 
     def build(self) -> gr.Blocks:
@@ -52,7 +54,7 @@ class Page:
             self.new = gr.Button("New chat", elem_id="new-chat")
             self.conversations = gr.Radio(label="Conversations", choices=[], elem_id="conversations", visible=False)
             with gr.Column(elem_id="fields"):
-                self.fields = [fields.component(field) for field in self._settings]
+                self._panel.draw(first=len(self._task.inputs) - 1)  # beside the message
             self.clear = gr.Button("Clear", elem_id="clear", interactive=False)
             with gr.Column(visible=False, elem_id="confirm") as self.confirm:
                 gr.Markdown("Delete this conversation with all its answers?")
@@ -90,15 +92,15 @@ class Page:
         }  # fmt: skip
         self.view.change(self.follow, None, [self.chat, *self._drawn()], **quiet)
         drawn = [self.chat, self.view, *self._drawn()]
-        opened = [*drawn, *self.fields]
+        opened, answered = [*drawn, *self._panel.components], [*drawn, *self._panel.choices]
         blocks.load(self.load, None, opened, **quiet)
         blocks.load(self.hold, None, self.signal, **quiet)
         self.reopen.click(self.load, None, opened, **quiet)
         self.new.click(self.start_anew, None, drawn, **quiet)
         self.conversations.input(self.open, self.conversations, opened, **quiet)
-        self.composer.submit(self.send, [self.composer, *self.fields], drawn, **quiet)
-        self.chat.example_select(self.example, self.fields, drawn, **quiet)
-        self.chat.option_select(self.again, self.fields, drawn, **quiet)
+        self.composer.submit(self.send, [self.composer, *self._panel.components], answered, **quiet)
+        self.chat.example_select(self.example, self._panel.components, answered, **quiet)
+        self.chat.option_select(self.again, self._panel.components, answered, **quiet)
         self.composer.stop(self.stop, None, self.notice, **quiet)
         self.clear.click(lambda: gr.update(visible=True), None, self.confirm, **quiet)
         self.keep.click(lambda: gr.update(visible=False), None, self.confirm, **quiet)
@@ -122,11 +124,11 @@ class Page:
 
     def send(self, request: gr.Request, message: str, *values: Any) -> Update:
         def start(user: User) -> Update:
-            asked = {self._chat.name: message, **self._values(values)}
+            asked = {self._chat.name: message, **self._panel.values(values)}
             run = self._service.start(user, self._task.name, asked, self._shown(request))
             return self._draw(request, self._service.conversation(user, run.conversation_id), sent=True)
 
-        return self._guarded(request, start)
+        return self._guarded(request, start, values)
 
     def example(self, request: gr.Request, example: gr.SelectData, *values: Any) -> Update:
         return self.send(request, example.value["text"], *values)
@@ -138,10 +140,10 @@ class Page:
             return {self.signal: gr.skip()}
 
         def start(user: User) -> Update:
-            run = self._service.answer_again(user, str(option.value), self._values(values))
+            run = self._service.answer_again(user, str(option.value), self._panel.values(values))
             return self._draw(request, self._service.conversation(user, run.conversation_id))
 
-        return self._guarded(request, start)
+        return self._guarded(request, start, values)
 
     def stop(self, request: gr.Request) -> Any:
         user = self._user(request)
@@ -198,13 +200,19 @@ class Page:
 
     # What is drawn.
 
-    def _guarded(self, request: gr.Request, act: Callable[[User], Update], keep: bool = True) -> Update:
-        """What `act` draws; if it is refused, what was there (nothing, if not `keep`) with the reason above the composer."""
+    def _guarded(
+        self, request: gr.Request, act: Callable[[User], Update], values: tuple[Any, ...] = (), keep: bool = True
+    ) -> Update:
+        """What `act` draws; if it is refused, what was there (nothing, if not `keep`) with the reason above the composer.
+
+        `values` are those of the panel, if `act` was given them: what was chosen of them may be gone.
+        """
         user, shown = self._user(request), self._shown(request)
         try:
             return act(user)
         except Exception as error:
             told = {self.notice: _notice(screen_message(error))}
+            told |= self._panel.chosen(values) if values else {}
         conversation = EMPTY
         if keep and shown:
             with suppress(Exception):  # what was there may be what is refused
@@ -220,19 +228,14 @@ class Page:
 
     def _opened(self, request: gr.Request, conversation: Conversation) -> Update:
         """The conversation, and beside it the settings of its last answer."""
-        used = conversation.runs[-1].values if conversation.runs else {}
-        settings = {
-            component: fields.shown(field, used[field.name])
-            for field, component in zip(self._settings, self.fields, strict=True)
-            if field.name in used
-        }
-        return self._draw(request, conversation) | settings
+        used = conversation.runs[-1].values if conversation.runs else None
+        return self._draw(request, conversation) | self._panel.show(used)
 
     def _draw(self, request: gr.Request, conversation: Conversation, sent: bool = False, fresh: bool = True) -> Update:
         """Everything that shows `conversation`; `fresh` makes it the page's view, which ends what was followed before."""
         runs, live = conversation.runs, conversation.live_run is not None
         choices = [(each.title, each.id) for each in self._service.conversations(self._user(request))]
-        state = "answering" if live else runs[-1].status if runs else "empty"
+        state = "answering" if live else "empty" if not runs else "stopped" if runs[-1].reason == "cancelled" else runs[-1].status
         token = uuid.uuid4().hex[:8]
         drawn = {
             self.chat: [message for run in runs for message in self._messages(run, last=run is runs[-1])],
@@ -265,8 +268,9 @@ class Page:
     def _user(self, request: gr.Request) -> User:
         return self._user_of(request.request.scope)
 
-    def _values(self, values: Iterable[Any]) -> dict[str, Any]:
-        return {field.name: fields.given(field, value) for field, value in zip(self._settings, values, strict=True)}
+    def _settings(self) -> list[Field]:
+        """All but the message, as they are now: which choices there are may change while the server runs."""
+        return [field for field in self._service.tasks[self._task.name].fields if field.name != self._chat.name]
 
 
 def _notice(text: str) -> Any:

@@ -6,7 +6,7 @@
   const log = () => $("#chat .bubble-wrap");
   const here = () => new URLSearchParams(location.search).get("c");
   const draftKey = (conversation) => `portico-draft-${conversation || "new"}`;
-  let shown = null, state = "", submitted = "", following = true, arrived = true, asking = false;
+  let shown = null, state = "", submitted = "", following = true, arrived = true, asking = false, asked = false, place = "";
 
   document.querySelector("meta[name=viewport]").content = "width=device-width, initial-scale=1, viewport-fit=cover, interactive-widget=resizes-content";
 
@@ -51,11 +51,21 @@
     }
     arrived = false;
     if (how === "sent") following = true;
-    if (state !== now && (now === "answering" || state === "answering")) {
-      live.textContent = { answering: "Answering", finished: "Answer complete", failed: "The answer failed" }[now] ?? "";
+    // one that is refused at once, since the queue is full, never was answering
+    if (now === "failed" ? asked || how === "sent" || state === "answering" : state !== now && (now === "answering" || state === "answering")) {
+      live.textContent = { answering: "Answering", finished: "Answer complete", stopped: "Stopped", failed: "The answer failed" }[now] ?? "";
     }
+    asked = false;
     state = now;
     document.documentElement.dataset.state = now;
+  }
+
+  // its place in the queue is said when it moves, and that the wait is over; not each new estimate
+  function tellPlace() {
+    const now = $("#chat .place")?.textContent ?? "";
+    const moved = now.split(",")[0] !== place.split(",")[0];
+    place = now;
+    if (moved && (now || state === "answering")) live.textContent = now || "Answering";
   }
 
   const below = (element) => element.scrollHeight - element.scrollTop - element.clientHeight;
@@ -131,7 +141,7 @@
     if (button.matches("#chat .option") && button.textContent === "Copy") {
       event.stopImmediatePropagation();
       copy(button);
-    }
+    } else if (button.matches("#chat .option")) asked = true;
     const typing = matchMedia("(pointer: fine)").matches; // on a phone it would raise the keyboard
     if (typing && button.matches("#new-chat, #chat .option, #chat .example, #composer button")) box()?.focus({ preventScroll: true });
   }, true);
@@ -153,7 +163,7 @@
     $("#reopen")?.click();
   });
 
-  const SIGNAL = /^\w+ (answering|finished|failed|empty) (sent|shown) \w+$/;
+  const SIGNAL = /^\w+ (answering|finished|stopped|failed|empty) (sent|shown) \w+$/;
   let signal = "";
   new MutationObserver(() => {
     if (!live.isConnected && document.body) document.body.append(live);
@@ -171,6 +181,7 @@
       $("#delete").focus({ preventScroll: true });
     }
     name("#chat .scroll-down-button-container button", "Jump to latest");
+    tellPlace();
     joinCode();
     follow();
   }).observe(document.documentElement, { childList: true, subtree: true, characterData: true });

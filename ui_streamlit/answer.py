@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import re
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 FENCE = re.compile(r" {0,3}(```+|~~~+)")
 # Lines that may belong to what stands before a blank line; a line that has only begun may yet become one.
@@ -32,15 +34,20 @@ class Answer:
     def __init__(self) -> None:
         self._closed = 0
         self._tail = st.empty()
+        self._why: DeltaGenerator | None = None
 
     def wait(self, why: str = "") -> None:
-        """A skeleton until there is text; `why` says what it waits for."""
-        with self._tail.container():
-            if why:
-                st.caption(why)
-            st.skeleton(height=16)
-            st.skeleton(height=16)
-            st.skeleton(height=16, width=200)
+        """A skeleton until there is text; `why` says what it waits for, which page.js reads out."""
+        if self._why is None:  # once: drawn anew, it would flicker
+            with self._tail.container():
+                self._why = st.empty()
+                st.skeleton(height=16)
+                st.skeleton(height=16)
+                st.skeleton(height=16, width=200)
+        if why:
+            self._why.html(f'<p class="portico-place">{html.escape(why)}</p>')
+        else:
+            self._why.empty()
 
     def show(self, text: str) -> None:
         parts = blocks(text)

@@ -9,9 +9,10 @@ from typing import Any
 import streamlit as st
 
 from core.errors import BadInput
-from core.tasks import Field, Values
+from core.tasks import Field, Values, choices
 from core.tasks.base import Value
 from core.types import Kind
+from ui_streamlit.answer import plain
 
 SLIDER_STEPS = 200  # with more, a slider does not stop at the value that is meant
 
@@ -23,11 +24,34 @@ def key(field: Field) -> str:
 def fill(fields: Iterable[Field], values: Values) -> None:
     """Set each Field to its value of `values`, or to its default where there is none that it can take."""
     for field in fields:
+        if field.kind is Kind.CHOICE:  # one that is gone is told of below
+            st.session_state[key(field)], gone = choices.fitting(field, values.get(field.name))
+            _tell(field, gone)
+            continue
         try:
             value = field.clean(values.get(field.name))
         except BadInput:  # kept from a model with other bounds
             value = field.default
         st.session_state[key(field)] = _number(field, value) if field.kind is Kind.NUMBER else value
+
+
+def keep_to_what_there_is(fields: Iterable[Field]) -> None:
+    """Choices change while a page is open: one that is gone falls back to the default, and says so at its Field."""
+    for field in fields:
+        if field.kind is Kind.CHOICE:
+            st.session_state[key(field)], gone = choices.fitting(field, st.session_state[key(field)])
+            if gone:
+                _tell(field, gone)
+
+
+def _tell(field: Field, sentence: str) -> None:
+    """To be shown at the Field until something else is chosen."""
+    st.session_state[f"said-{field.name}"] = st.session_state[key(field)], sentence
+
+
+def _said(field: Field, value: Value) -> str:
+    about, sentence = st.session_state.get(f"said-{field.name}", (None, ""))
+    return sentence if about == value else ""
 
 
 def draw(field: Field) -> Value:
@@ -48,6 +72,8 @@ def draw(field: Field) -> Value:
             value = st.number_input(**common, step=_number(field, field.step))
         case Kind.CHOICE:
             value = st.selectbox(**common, options=field.choices)
+            if said := _said(field, value):
+                st.caption(plain(said))
         case Kind.FLAG:
             value = st.toggle(**common)
         case _:

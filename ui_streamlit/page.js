@@ -5,7 +5,18 @@ if (!window.portico) {
   status.className = "portico-status";
   status.setAttribute("role", "status");
   document.body.append(status);
+  const figures = (answer) => answer.querySelector('[class*="st-key-below-"] [data-testid="stCaptionContainer"]');
   let answering = false;
+  let place = "";
+  // A run's place in the queue is said when it moves, and that the wait is over; not each new estimate.
+  const tellPlace = () => {
+    const now = [...document.querySelectorAll(".portico-place")].at(-1)?.textContent ?? "";
+    const moved = now.split(",")[0] !== place.split(",")[0];
+    place = now;
+    const [last] = [...document.querySelectorAll('[class*="st-key-answer-"]')].slice(-1);
+    const over = last?.querySelector('[class*="st-key-below-"]');
+    if (moved && (now || (answering && !over))) status.textContent = now || "Answering";
+  };
   new MutationObserver(() => {
     document.querySelector("[data-testid=stExpandSidebarButton]:not([aria-label=Settings])")?.setAttribute("aria-label", "Settings");
     document.querySelectorAll(".stMarkdown code").forEach((code) => { // answer.py put it there; drawn, it is text
@@ -16,11 +27,13 @@ if (!window.portico) {
     });
     keepDraft();
     const now = document.querySelector(".st-key-stop") !== null;
-    if (now === answering) return;
-    answering = now;
-    const [last] = [...document.querySelectorAll('[class*="st-key-answer-"]')].slice(-1);
-    const how = !last ? "" : last.querySelector("[role=alert]") ? "The answer failed" : last.innerText.includes("Stopped ·") ? "Stopped" : "Answer complete";
-    status.textContent = now ? "Answering" : how;
+    if (now !== answering) {
+      answering = now;
+      const [last] = [...document.querySelectorAll('[class*="st-key-answer-"]')].slice(-1);
+      const how = !last ? "" : last.querySelector("[role=alert]") ? "The answer failed" : figures(last)?.innerText.startsWith("Stopped") ? "Stopped" : "Answer complete";
+      status.textContent = now ? "Answering" : how;
+    }
+    tellPlace(); // last: where both came at once, the place says more
   }).observe(document.body, { childList: true, subtree: true });
 
   // What was typed and not sent outlives a reload, for each conversation.

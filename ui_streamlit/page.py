@@ -16,7 +16,9 @@ from core import brand
 from core.errors import screen_message
 from core.service import InferenceService
 from core.store import Conversation, Run
+from core.tasks import choices
 from core.types import Delta, Kind, Queued, Started, User
+from core.waiting import place
 from ui_streamlit import fields, frontend
 from ui_streamlit.answer import Answer, plain
 
@@ -119,11 +121,11 @@ class Page:
 
     def fill_settings(self) -> None:
         """Another conversation goes on with its own settings, its system prompt above all."""
-        drawn = all(fields.key(field) in st.session_state for field in self.settings)
-        if drawn and st.session_state.get(OPENED) == self.conversation.id:
-            return
+        missing = [field for field in self.settings if fields.key(field) not in st.session_state]
+        another = st.session_state.get(OPENED) != self.conversation.id
         runs = self.conversation.runs
-        fields.fill(self.settings, runs[-1].values if runs else {})
+        fields.fill(self.settings if another else missing, runs[-1].values if runs else {})
+        fields.keep_to_what_there_is(self.settings)
         st.session_state[OPENED] = self.conversation.id
 
     def side_panel(self) -> None:
@@ -196,7 +198,7 @@ class Page:
                     label, key=f"{key}-{run.id}", icon=":material/refresh:", type=kind, on_click=self.again, args=(run.id,)
                 )
             if run.figures:
-                st.caption(run.figures)
+                st.caption(plain(run.figures))
 
     def watch(self, live: Run) -> None:
         """Show the running answer until it ends; a touch of the page cuts this short, and its rerun takes it up again."""
@@ -210,14 +212,16 @@ class Page:
                         case Delta(more) if more:
                             text += more
                             answer.show(text)
-                        case Queued(position) if not text:
-                            answer.wait(f"Waiting: {position} ahead")
+                        case Queued() if not text:
+                            answer.wait(place(event))
                         case Started() if not text:
                             answer.wait()
         st.rerun()
 
     def values(self) -> dict[str, Any]:
-        return {field.name: st.session_state.get(fields.key(field), field.default) for field in self.settings}
+        """What stands in the fields, fit for the task as it is now; raises ChoiceGone."""
+        shown = {field.name: st.session_state.get(fields.key(field), field.default) for field in self.settings}
+        return choices.current(shown, {field.name: field for field in self.service.tasks[self.task.name].fields})
 
     def send(self) -> None:
         message = st.session_state[COMPOSER]

@@ -1,7 +1,6 @@
-"""Running models: the Engine protocol, the pure scheduler, the runner that computes, and the local engine of the two."""
+"""Running models: the Engine and Runner protocols, the pure scheduler, the runners that compute, and the local engine of both."""
 
-from core.engine.base import Engine, Request
+from core.engine.base import Engine, Request, Runner
 from core.engine.local import LocalEngine
-from core.engine.runner import Runner
 
 __all__ = ["Engine", "LocalEngine", "Request", "Runner"]

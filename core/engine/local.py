@@ -5,13 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from collections.abc import Sequence as Seq
 from dataclasses import dataclass, replace
 
-from core.engine.base import Request
-from core.engine.runner import Decode, Runner
-from core.engine.scheduler import Scheduler, Sequence
-from core.errors import Interrupted, Stopping, error_code, screen_message
-from core.types import Delta, Emit, Failed, Finished, FinishReason, Queued, Started, Usage
+from core.engine.base import Decode, Outcome, Request, Runner
+from core.engine.pace import Pace
+from core.engine.scheduler import Reuse, Scheduler, Sequence, Step
+from core.engine.text import StopStrings
+from core.errors import Busy, Interrupted, OutOfMemory, Stopping, failed_of, log
+from core.types import Delta, Emit, Finished, FinishReason, Queued, Started, Usage
+
+TELL_S = 5.0  # who waits gets a new estimate so often
 
 
 @dataclass(slots=True, eq=False)
@@ -21,26 +25,33 @@ class _Job:
     sequence: Sequence
     emit: Emit
     decode: Decode
+    stop: StopStrings
     submitted: float
     started: float | None = None
     first_token: float | None = None
-    decoded: int = 0
     position: int | None = None
+    told: float = 0.0  # when it was told its place
 
 
 class LocalEngine:
-    """Runs requests one after another on `runner`. Cancel takes effect between two steps, also within a long prompt."""
+    """Runs requests on `runner`, as many at a time as share its steps. Cancel takes effect between two steps."""
 
     def __init__(self, runner: Runner, scheduler: Scheduler | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self.model = runner.model
-        self._runner, self._scheduler, self._clock = runner, scheduler or Scheduler(), clock
+        self._runner, self._clock, self._pace = runner, clock, Pace()
+        self._scheduler = scheduler or Scheduler(
+            runner.parallel, chunk=self._pace.chunk, capacity=runner.capacity, cost=runner.cost, reuse=runner.parallel > 1
+        )
         self._jobs: dict[str, _Job] = {}
         self._wake = threading.Condition()
         self._closed = False
-        self._ended: list[str] = []  # what the runner may let go of; only the engine's thread talks to the runner
         self._recent_s: float | None = None  # how long a run took of late, for the estimate that a queue shows
         self._thread = threading.Thread(target=self._loop, name="engine", daemon=True)
         self._thread.start()
+
+    @property
+    def busy(self) -> int:
+        return len(self._jobs)
 
     def submit(self, request: Request, emit: Emit) -> None:
         submitted = self._clock()
@@ -48,25 +59,22 @@ class LocalEngine:
             context = self.model.context
             prompt = self._runner.encode(request.messages, room=min(request.params.max_tokens, context // 2))
             params = replace(request.params, max_tokens=min(request.params.max_tokens, context - len(prompt)))
-            sequence = Sequence(request.id, prompt, params, self._runner.eos)
+            sequence = Sequence(request.id, prompt, params, self._runner.eos, request.user_id)
+            job = _Job(sequence, emit, self._runner.decoder(), StopStrings(params.stop), submitted)
             with self._wake:
                 if self._closed:
                     raise Stopping()
-                self._scheduler.add(sequence)
-                self._jobs[request.id] = _Job(sequence, emit, self._runner.decoder(), submitted)
-                self._announce_positions()
+                self._queue(sequence)
+                self._jobs[request.id] = job
                 self._wake.notify()
         except Exception as error:  # a bad request ends alone, in its own words
-            emit(Failed(screen_message(error), error_code(error)))
-
-    @property
-    def busy(self) -> int:
-        return len(self._jobs)
+            emit(failed_of(error))
 
     def cancel(self, request_id: str) -> None:
         with self._wake:
             if sequence := self._scheduler.cancel(request_id):
                 self._finish(sequence, "cancelled")
+                self._wake.notify()
 
     def close(self) -> None:
         with self._wake:
@@ -74,62 +82,95 @@ class LocalEngine:
             for job in list(self._jobs.values()):
                 self._fail(job.sequence, Interrupted())
             self._wake.notify()
-        self._thread.join(timeout=1)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(timeout=1)
+
+    def _queue(self, sequence: Sequence) -> None:
+        try:
+            self._scheduler.add(sequence)
+        except Busy as full:
+            raise Busy(full.waiting, self._eta(0), full.own) from None
 
     def _loop(self) -> None:
+        while steps := self._next_steps():
+            begun = self._clock()
+            try:
+                outcomes = self._runner.run(steps)
+            except Exception as error:  # the engine lives on
+                self._recover(steps, error)
+                continue
+            self._pace.observe(sum(len(step.tokens) for step in steps), self._clock() - begun)
+            with self._wake:
+                self._book(steps, outcomes)
+        self._runner.close()
+
+    def _next_steps(self) -> list[Step]:
+        """What to compute next, waited for if need be; empty when the engine was closed."""
         while True:
             with self._wake:
-                while not self._closed and not (steps := self._scheduler.schedule()) and not self._ended:
-                    self._wake.wait()
-                if self._closed:
-                    return
+                steps = [] if self._closed else self._scheduler.schedule()
+                ops = self._scheduler.take_cache_ops()
                 for step in steps:
                     self._start(self._jobs[step.sequence.id])
-                ended, self._ended = self._ended, []
-            for sequence_id in ended:
-                self._runner.release(sequence_id)
-            if not steps:
-                continue
+                self._announce_positions()
+                if not steps and not ops:
+                    if self._closed:
+                        return []
+                    self._wake.wait()
+                    continue
+            for op in ops:  # only this thread talks to the runner's cache
+                if isinstance(op, Reuse):
+                    self._runner.reuse(op)
+                else:
+                    self._runner.release(op.id, op.keep)
+            if steps:
+                return steps
+
+    def _recover(self, steps: Seq[Step], error: Exception) -> None:
+        """A step failed as a whole: find out whose fault it was, and end that one alone."""
+        lacking = lacks_memory(error)
+        log.warning("a step of %d sequences failed: %s", len(steps), error)
+        self._runner.reset()
+        with self._wake:
+            for sequence in self._scheduler.retry(steps, smaller=lacking):
+                self._fail(sequence, OutOfMemory() if lacking else error)
+
+    def _book(self, steps: Seq[Step], outcomes: Seq[Outcome]) -> None:
+        tokens = [outcome if isinstance(outcome, int) else None for outcome in outcomes]
+        self._scheduler.postprocess(steps, tokens)
+        for step, outcome in zip(steps, outcomes, strict=True):
             try:
-                tokens = self._runner.run(steps)
-            except Exception as error:  # the engine lives on; the requests of this step end
-                with self._wake:
-                    for step in steps:
-                        self._fail(step.sequence, error)
-                continue
-            with self._wake:
-                self._scheduler.postprocess(steps, tokens)
-                for step, token in zip(steps, tokens, strict=True):
-                    try:
-                        self._deliver(step.sequence, token)
-                    except Exception as error:  # a token that cannot be decoded ends its own request alone
-                        self._fail(step.sequence, error)
+                if isinstance(outcome, Exception):
+                    raise outcome
+                self._deliver(step.sequence, outcome)
+            except Exception as error:  # it ends its own request alone
+                self._fail(step.sequence, error)
 
     def _start(self, job: _Job) -> None:
         if job.started is None:
-            job.started = self._clock()
+            job.started, job.position = self._clock(), None
             job.emit(Started())
-            self._announce_positions()
 
     def _deliver(self, sequence: Sequence, token: int | None) -> None:
         job = self._jobs.get(sequence.id)
-        if job is None:  # cancelled while it was computed: its end was told already
+        if job is None or token is None:  # cancelled while it was computed: its end was told already
             return
-        if token is not None:
-            job.first_token = job.first_token or self._clock()
-            if token not in sequence.eos and (text := job.decode(token).replace("\0", "")):
-                job.emit(Delta(text))  # without NUL, which PostgreSQL does not store
+        job.first_token = job.first_token or self._clock()
+        if token not in sequence.eos and (text := job.stop.push(job.decode(token).replace("\0", ""))):
+            job.emit(Delta(text))  # without NUL, which PostgreSQL does not store
+        if job.stop.found and not sequence.finished:
+            self._scheduler.remove(sequence, "stop")
         if sequence.finished:
-            self._finish(sequence, sequence.finished)
+            self._finish(sequence, "stop" if job.stop.found else sequence.finished)
 
     def _finish(self, sequence: Sequence, reason: FinishReason) -> None:
         job = self._jobs.pop(sequence.id)
-        self._ended.append(sequence.id)
         now = self._clock()
         if job.started is not None:
             self._recent_s = now - job.started if self._recent_s is None else 0.7 * self._recent_s + 0.3 * (now - job.started)
+        if rest := job.stop.rest():
+            job.emit(Delta(rest))
         job.emit(Finished(self._usage(job, now), reason))
-        self._announce_positions()
 
     def _usage(self, job: _Job, now: float) -> Usage:
         return Usage(
@@ -141,17 +182,26 @@ class LocalEngine:
 
     def _fail(self, sequence: Sequence, error: Exception) -> None:
         if job := self._jobs.pop(sequence.id, None):
-            self._ended.append(sequence.id)
             if not sequence.finished:
-                self._scheduler.remove(sequence, "stop")
-            job.emit(Failed(screen_message(error), error_code(error)))
+                self._scheduler.remove(sequence, "stop", keep=False)
+            job.emit(failed_of(error))
 
     def _announce_positions(self) -> None:
-        """Tell each waiting request its place, once for each place it moves to."""
-        ahead = len(self._scheduler.running)
-        for index, sequence in enumerate(self._scheduler.waiting):
+        """Tell each waiting request how many will be let in before it, when that changes and every few seconds."""
+        for position, sequence in enumerate(self._scheduler.waiting):
             job = self._jobs[sequence.id]
-            position = ahead + index
-            if position and position != job.position:
-                job.position = position
-                job.emit(Queued(position, None if self._recent_s is None else position * self._recent_s))
+            if job.started is None and (position != job.position or self._clock() - job.told > TELL_S):
+                job.position, job.told = position, self._clock()
+                job.emit(Queued(position, self._eta(position)))
+
+    def _eta(self, position: int) -> float | None:
+        """In about how many seconds `position` requests are let in and one more: each that ends makes room for one."""
+        if self._recent_s is None:
+            return None
+        return (position + 1) * self._recent_s / max(1, len(self._scheduler.running))
+
+
+def lacks_memory(error: Exception) -> bool:
+    """Whether a step failed for want of memory: torch has one error for a GPU, and only a sentence for a CPU."""
+    words = ("out of memory", "can't allocate memory", "not enough memory")
+    return isinstance(error, MemoryError) or any(part in str(error).lower() for part in words)

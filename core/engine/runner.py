@@ -1,159 +1,134 @@
-"""What the scheduler decided, computed with torch. The only file of core, with models.py, that knows tensors."""
+"""What the scheduler decided, computed with torch: all sequences of a step in one forward pass of a Transformers model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Sequence as Seq
+from itertools import accumulate
+from typing import TYPE_CHECKING
 
-from core.engine.scheduler import Step
-from core.errors import ModelError, PromptTooLong, UserError
-from core.types import Message, ModelInfo, SamplingParams
+import torch
+
+from core.engine.attention import NAME, Chunk, Ragged, Single
+from core.engine.base import Outcome
+from core.engine.kv import SPARE, KeyValueCache, Row, Slab, row_length
+from core.engine.sampling import Choice, choose
+from core.engine.scheduler import Reuse, Sequence, Step
+from core.engine.text import ChatText
+from core.errors import NoNumbers
+from core.types import ModelInfo
 
 if TYPE_CHECKING:
-    import torch
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
-    from transformers.generation.logits_process import LogitsProcessorList
+    from transformers import PreTrainedModel
 
-Decode = Callable[[int], str]
+PARALLEL = {"cpu": 64, "cuda": 256}  # beyond these a step costs as much more as it computes more
 
 
-class Runner(Protocol):
-    """Computes steps. Tests pass one that plays a script; everything above it is the same."""
+class BatchRunner:
+    """One copy of a Transformers model, and one cache that all its sequences share.
 
-    model: ModelInfo
-    eos: frozenset[int]
+    Each step is one call of the model with all tokens in a row, prompts and answers side by side, without padding; only
+    attention (core/engine/attention.py) tells them apart. `capacity` is in tokens.
+    """
 
-    def encode(self, messages: Sequence[Message], room: int) -> list[int]:
-        """The prompt's token ids, at most `context - room` of them, oldest turns dropped first; raises PromptTooLong."""
+    def __init__(self, model: PreTrainedModel, text: ChatText, eos: frozenset[int], info: ModelInfo, capacity: int) -> None:
+        self.model, self.eos = info, eos
+        self.capacity = max(int(capacity / SPARE), info.context)  # one row alone is made without spare ones
+        self.parallel = PARALLEL[model.device.type]
+        self.encode, self.decoder = text.encode, text.decoder
+        self._model, self._cache = model, KeyValueCache(info.context)
+        self._choices: dict[str, Choice] = {}
+        model.set_attn_implementation(NAME)
 
-    def decoder(self) -> Decode:
-        """A function from the next token to the text that it completes, which may be empty."""
+    def cost(self, tokens: int) -> int:
+        return row_length(tokens, self.model.context)
 
-    def run(self, steps: Sequence[Step]) -> list[int | None]:
-        """Compute `steps`: the sampled token for each that samples, None for each other."""
+    @property
+    def vocabulary(self) -> int:
+        return int(self._model.config.get_text_config().vocab_size)
 
-    def release(self, sequence_id: str) -> None:
-        """Let go of what is held for a sequence that has ended."""
-
-
-class TransformersRunner:
-    """One copy of a Transformers model; each sequence has its own key-value cache."""
-
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, info: ModelInfo) -> None:
-        self.model, self._model, self._tokenizer = info, model, tokenizer
-        self.eos = end_tokens(model, tokenizer)
-        self._states: dict[str, _State] = {}
-
-    def encode(self, messages: Sequence[Message], room: int) -> list[int]:
-        limit = self.model.context - room
-        system = [message for message in messages[:1] if message.role == "system"]
-        said = messages[len(system) :]
-        ids = self._render(messages)
-        fits = ids if len(ids) <= limit else None
-        # Else drop the least number of questions from the front, each with its answer, found by halving: to tokenize a long
-        # conversation once for each would take as long as the square of its length.
-        least, most = 1, 0 if fits else (len(said) - 1) // 2
-        while least <= most:
-            dropped = (least + most) // 2
-            if len(ids := self._render([*system, *said[2 * dropped :]])) <= limit:
-                fits, most = ids, dropped - 1
-            else:
-                least = dropped + 1
-        if fits is None:
-            raise PromptTooLong(len(self._render([*system, said[-1]])), max(limit, 0))
-        return fits
-
-    def _render(self, messages: Sequence[Message]) -> list[int]:
-        from jinja2 import TemplateError
-
-        try:
-            return list(
-                self._tokenizer.apply_chat_template(
-                    [{"role": message.role, "content": message.content} for message in messages],
-                    add_generation_prompt=True, return_dict=False,
-                )
-            )  # fmt: skip
-        except TemplateError as error:  # some take no system prompt, for one
-            raise UserError(f"This model's chat template refuses this: {error}. Try without a system prompt.") from None
-
-    def decoder(self) -> Decode:
-        from tokenizers.decoders import DecodeStream
-
-        stream = DecodeStream(skip_special_tokens=True)
-        backend = self._tokenizer.backend_tokenizer
-        return lambda token: stream.step(backend, token) or ""
-
-    def run(self, steps: Sequence[Step]) -> list[int | None]:
-        import torch
-
+    def run(self, steps: Seq[Step]) -> list[Outcome]:
+        ordered, logits = self.forward(steps)
+        sampling = [step.sequence for step in ordered if step.samples]
         with torch.inference_mode():
-            return [self._run(step) for step in steps]
+            outcomes = self._sample(sampling, logits) if sampling else {}
+        return [outcomes.get(step.sequence.id) for step in steps]
 
-    def _run(self, step: Step) -> int | None:
-        import torch
+    def forward(self, steps: Seq[Step]) -> tuple[list[Step], torch.Tensor]:
+        """The steps in the order of the batch, and the logits [steps that sample, vocabulary] after each."""
+        with torch.inference_mode():
+            ordered, ragged = self._arrange(steps)
+            device = self._model.device
+            ids = [token for step in ordered for token in step.tokens]
+            places = [
+                place for step in ordered for place in range(step.sequence.computed, step.sequence.computed + len(step.tokens))
+            ]
+            lasts = [
+                index - 1
+                for index, step in zip(accumulate(len(step.tokens) for step in ordered), ordered, strict=True)
+                if step.samples
+            ]
+            logits = self._model(
+                input_ids=torch.tensor([ids], device=device), position_ids=torch.tensor([places], device=device),
+                logits_to_keep=torch.tensor(lasts or [0], device=device), use_cache=False, ragged=ragged,
+            ).logits[0]  # fmt: skip
+        return ordered, logits
 
-        state = self._states.get(step.sequence.id)
-        if state is None:
-            state = self._states[step.sequence.id] = _State(step.sequence.params, self._model.device)
-        ids = torch.tensor([step.tokens], device=self._model.device)
-        output = self._model(input_ids=ids, past_key_values=state.cache, use_cache=True)
-        state.cache = output.past_key_values
-        if state.cache is None:
-            raise ModelError(
-                f"{self.model.name} keeps no key-value cache; Portico cannot stream from it yet. Choose another model."
-            )
-        if not step.samples:
-            return None
-        history = step.sequence.prompt + step.sequence.generated
-        return state.sample(output.logits[0, -1:].float(), torch.tensor([history], device=self._model.device))
+    def reuse(self, reuse: Reuse) -> None:
+        with torch.inference_mode():
+            self._cache.reuse(reuse.id, reuse.reach, reuse.source.id, reuse.source.length)
 
-    def release(self, sequence_id: str) -> None:
-        self._states.pop(sequence_id, None)
+    def release(self, sequence_id: str, keep: int = 0) -> None:
+        self._choices.pop(sequence_id, None)
+        with torch.inference_mode():
+            self._cache.release(sequence_id, keep)
 
+    def reset(self) -> None:
+        self._cache.clear()
 
-class _State:
-    """One sequence's cache and its own random generator: its seed gives its answer, whatever else runs."""
+    def close(self) -> None:
+        self._cache.clear()
+        del self._model
 
-    def __init__(self, params: SamplingParams, device: torch.device) -> None:
-        import torch
+    def _sample(self, sequences: list[Sequence], logits: torch.Tensor) -> dict[str, Outcome]:
+        choices = [self._choices.setdefault(one.id, Choice(one.params)) for one in sequences]
+        outcomes: dict[str, Outcome] = {}
+        for sequence, token in zip(sequences, choose(logits, sequences, choices), strict=True):
+            outcomes[sequence.id] = token
+            if token is None:
+                self._cache.wipe(sequence.id)
+                outcomes[sequence.id] = NoNumbers(self.model.name)
+        return outcomes
 
-        self.cache: Any = None
-        self._greedy = params.temperature == 0
-        self._process = logits_processors(params)
-        self._generator = torch.Generator(device=device)
-        if params.seed is not None:
-            self._generator.manual_seed(params.seed)
+    def _arrange(self, steps: Seq[Step]) -> tuple[list[Step], Ragged]:
+        """The steps in the order in which their tokens stand in the batch: single tokens by slab and row, then chunks."""
+        rows = {step.sequence.id: self._row(step) for step in steps}  # all first: whoever needs a longer row moves others
+        by_slab: dict[Slab, list[Step]] = {}
+        for step in steps:
+            if len(step.tokens) == 1:
+                by_slab.setdefault(rows[step.sequence.id].slab, []).append(step)
+        ordered: list[Step] = []
+        singles = []
+        for slab, members in by_slab.items():
+            members.sort(key=lambda step: rows[step.sequence.id].index)
+            singles.append(self._single(slab, members, rows, len(ordered)))
+            ordered += members
+        offset, chunks = len(ordered), []
+        for step in steps:
+            if len(step.tokens) > 1:
+                chunks.append(Chunk(rows[step.sequence.id], offset, step.sequence.computed, len(step.tokens)))
+                ordered.append(step)
+                offset += len(step.tokens)
+        return ordered, Ragged(singles, chunks)
 
-    def sample(self, logits: torch.Tensor, history: torch.Tensor) -> int:
-        """The next token from `logits` [1, vocabulary] after `history` [1, length]."""
-        import torch
+    def _row(self, step: Step) -> Row:
+        sequence = step.sequence
+        return self._cache.row(sequence.id, sequence.computed, sequence.computed + len(step.tokens), sequence.reach)
 
-        scores = self._process(history, logits)
-        if self._greedy:
-            return int(scores.argmax())
-        return int(torch.multinomial(torch.softmax(scores, dim=-1), 1, generator=self._generator))
-
-
-def logits_processors(params: SamplingParams) -> LogitsProcessorList:
-    """Transformers' own processors in the order `generate` applies them: penalty, temperature, top-k, top-p."""
-    from transformers.generation import logits_process as lp
-
-    processors = lp.LogitsProcessorList()
-    if params.repetition_penalty != 1:
-        processors.append(lp.RepetitionPenaltyLogitsProcessor(params.repetition_penalty))
-    if params.temperature > 0:
-        if params.temperature != 1:
-            processors.append(lp.TemperatureLogitsWarper(params.temperature))
-        if params.top_k:
-            processors.append(lp.TopKLogitsWarper(params.top_k))
-        if params.top_p < 1:
-            processors.append(lp.TopPLogitsWarper(params.top_p))
-    return processors
-
-
-def end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
-    """Every end-of-sequence id that the generation config, the config or the tokenizer names."""
-    found: set[int] = set()
-    for value in (model.generation_config and model.generation_config.eos_token_id, tokenizer.eos_token_id):
-        found |= set(value if isinstance(value, list) else [value])
-    return frozenset(found - {None})
+    def _single(self, slab: Slab, members: list[Step], rows: dict[str, Row], offset: int) -> Single:
+        indices = [rows[step.sequence.id].index for step in members]
+        positions = [step.sequence.computed for step in members]
+        device = self._model.device
+        return Single(
+            slab, offset, torch.tensor(indices, device=device), torch.tensor(positions, device=device), max(positions) + 1,
+            all_rows=len(indices) == len(slab.owners),
+        )  # fmt: skip

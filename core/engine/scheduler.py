@@ -1,36 +1,61 @@
 """Which tokens the model computes next. Pure: no torch, no clock, no thread, so that its choices are tested in microseconds.
 
-The engine's loop is `steps = scheduler.schedule(); tokens = runner.run(steps); scheduler.postprocess(steps, tokens)`.
+The engine's loop is `steps = scheduler.schedule(); tokens = runner.run(steps); scheduler.postprocess(steps, tokens)`. Sequences
+join and leave between any two steps (continuous batching: Yu et al., Orca, OSDI 2022); prompts are read in chunks beside the
+others' next tokens (chunked prefill: Agrawal et al., Sarathi-Serve, OSDI 2024).
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter
+from collections.abc import Callable
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field
 
+from core.engine.prefixes import Prefixes, Source
 from core.errors import Busy
 from core.types import FinishReason, SamplingParams
+
+HEADROOM = 64  # tokens of an answer for which room is made at a time
+MAX_TRIES = 3  # how often a sequence may be in a step that fails before it is taken to be the cause
 
 
 @dataclass(slots=True, eq=False)
 class Sequence:
-    """A request on its way through the model: its prompt, how much of it was computed, and what was generated."""
+    """A request on its way through the model: its prompt, how many of its tokens were computed, and what was generated."""
 
     id: str
     prompt: list[int]
     params: SamplingParams
     eos: frozenset[int] = frozenset()
+    user_id: str = ""
     computed: int = 0
     generated: list[int] = field(default_factory=list)
     finished: FinishReason | None = None
+    suspect: bool = False  # was in a step that failed: runs alone until one goes well
+    failures: int = 0
 
     @property
-    def waiting_tokens(self) -> list[int]:
-        """What the model has not read yet: the rest of the prompt, or the token that was generated last."""
-        if self.computed < len(self.prompt):
-            return self.prompt[self.computed :]
-        return self.generated[-1:]
+    def length(self) -> int:
+        """All tokens known: the prompt's and those generated."""
+        return len(self.prompt) + len(self.generated)
+
+    @property
+    def pending(self) -> int:
+        """How many of them the model has not read yet: the rest of the prompt, or the one that was generated last."""
+        return self.length - self.computed
+
+    @property
+    def reach(self) -> int:
+        """For how many tokens it has or wants room in the cache: all known, and the next of its answer."""
+        return len(self.prompt) + min(self.params.max_tokens, (len(self.generated) // HEADROOM + 1) * HEADROOM)
+
+    def read(self, start: int, count: int) -> list[int]:
+        """`count` of its tokens from `start` on."""
+        prompt = len(self.prompt)
+        if start >= prompt:
+            return self.generated[start - prompt : start - prompt + count]
+        return self.prompt[start : start + count] + self.generated[: max(0, start + count - prompt)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,43 +67,180 @@ class Step:
     samples: bool
 
 
-class Scheduler:
-    """First come, first served, `max_running` at a time; a prompt is read in chunks so that a cancel is seen between."""
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The runner may let go of a sequence; the first `keep` of its tokens may begin a later prompt and are worth keeping."""
 
-    def __init__(self, max_running: int = 1, max_waiting: int = 64, prefill_chunk: int = 256) -> None:
-        self.max_running, self.max_waiting, self.prefill_chunk = max_running, max_waiting, prefill_chunk
-        self.waiting: deque[Sequence] = deque()
+    id: str
+    keep: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reuse:
+    """A sequence begins with what was computed for another: copy it. `reach` is for how many tokens it wants room."""
+
+    id: str
+    reach: int
+    source: Source
+
+
+class Scheduler:
+    """Fair between people, bounded in the queue and in memory.
+
+    `max_running` sequences share a step, `max_waiting` may wait, a quarter of them one person's. `capacity` is how many tokens
+    the key-value cache holds, of which a sequence of `n` takes `cost(n)`; with `reuse`, what was computed for one serves the
+    next that begins alike. `chunk(decoding)` is how many prompt tokens a step may read beside `decoding` sequences that each
+    write one.
+    """
+
+    def __init__(
+        self, max_running: int = 1, max_waiting: int = 128, chunk: Callable[[int], int] = lambda decoding: 256,
+        capacity: int = 10**9, cost: Callable[[int], int] = lambda tokens: tokens, reuse: bool = False,
+    ) -> None:  # fmt: skip
+        self.max_running, self.max_waiting, self._chunk = max_running, max_waiting, chunk
+        self._capacity, self._cost = capacity, cost
         self.running: list[Sequence] = []
+        self._waiting: list[Sequence] = []  # in order of arrival
+        self._prefixes = Prefixes() if reuse else None
+        self._cache_ops: list[Release | Reuse] = []
 
     def add(self, sequence: Sequence) -> None:
-        """Queue `sequence`; raises Busy when `max_waiting` are queued already."""
-        if len(self.waiting) >= self.max_waiting:
-            raise Busy(len(self.waiting))
-        self.waiting.append(sequence)
+        """Queue `sequence`; raises Busy when as many wait already as may, in all or of this person."""
+        theirs = sum(1 for one in self._waiting if one.user_id == sequence.user_id)
+        if len(self._waiting) >= self.max_waiting:
+            raise Busy(len(self._waiting))
+        if theirs >= max(1, self.max_waiting // 4):
+            raise Busy(theirs, own=True)
+        self._waiting.append(sequence)
+
+    @property
+    def waiting(self) -> list[Sequence]:
+        """Who waits, in the order in which they will be let in: round-robin between people, then by arrival.
+
+        Next is whoever has the fewest running, so that one person's ten requests do not delay another's first.
+        """
+        ahead = Counter(one.user_id for one in self.running)
+        turns = []
+        for arrival, sequence in enumerate(self._waiting):
+            turns.append((ahead[sequence.user_id], arrival))
+            ahead[sequence.user_id] += 1
+        return [self._waiting[arrival] for _, arrival in sorted(turns)]
 
     def cancel(self, sequence_id: str) -> Sequence | None:
         """Take a sequence out, running or waiting; None if it is not here."""
-        for sequence in (*self.running, *self.waiting):
+        for sequence in (*self.running, *self._waiting):
             if sequence.id == sequence_id:
                 self.remove(sequence, "cancelled")
                 return sequence
         return None
 
-    def remove(self, sequence: Sequence, reason: FinishReason) -> None:
-        """Take out `sequence`, which must be here, and note why."""
+    def remove(self, sequence: Sequence, reason: FinishReason, keep: bool = True) -> None:
+        """Take out `sequence`, which must be here, and note why; `keep` what was computed of it for later prompts."""
         sequence.finished = reason
-        (self.running if sequence in self.running else self.waiting).remove(sequence)
+        if sequence in self._waiting:
+            self._waiting.remove(sequence)
+            return
+        self.running.remove(sequence)
+        kept = bool(keep and self._prefixes and self._prefixes.keep(sequence.id, sequence.read(0, sequence.computed)))
+        self._cache_ops.append(Release(sequence.id, sequence.computed if kept else 0))
+        if self._prefixes and kept:
+            self._cache_ops += map(Release, self._prefixes.pop_outgrown(sequence.id))
+
+    def take_cache_ops(self) -> list[Release | Reuse]:
+        """What the runner must do to its cache before the next steps, in this order."""
+        ops, self._cache_ops = self._cache_ops, []
+        return ops
 
     def schedule(self) -> list[Step]:
-        """Let waiting sequences in while there is room; one step for each that runs. Empty when there is nothing to do."""
-        while self.waiting and len(self.running) < self.max_running:
-            self.running.append(self.waiting.popleft())
-        steps = []
+        """Let waiting sequences in while there is room; what each that runs computes now. Empty when there is nothing to do."""
+        suspect = next((one for one in self.running if one.suspect), None)
+        if suspect:
+            return [self._step(suspect, self._chunk(0))]
+        self._make_room()
+        self._admit()
+        steps = [self._step(one, 1) for one in self.running if one.pending == 1]
+        return steps + self._prefill(self._chunk(len(steps)))
+
+    def _prefill(self, budget: int) -> list[Step]:
+        """Who came first gets half of `budget`, so that a long prompt gets on; then the shortest, who need least to begin."""
+        reading = [one for one in self.running if one.pending > 1]
+        if not reading:
+            return []
+        oldest, *others = reading
+        others.sort(key=lambda one: one.pending)
+        shares = {oldest: min(oldest.pending, budget - budget // 2 if others else budget)}
+        left = budget - shares[oldest]
+        for one in others:
+            shares[one] = min(one.pending, left)
+            left -= shares[one]
+        shares[oldest] = min(oldest.pending, shares[oldest] + left)
+        return [self._step(one, count) for one, count in shares.items() if count]
+
+    def _step(self, sequence: Sequence, count: int) -> Step:
+        tokens = sequence.read(sequence.computed, min(count, sequence.pending))
+        return Step(sequence, tokens, len(tokens) == sequence.pending)
+
+    def _admit(self) -> None:
+        for sequence in self.waiting:
+            if len(self.running) >= self.max_running:
+                return
+            wanted = self._cost(sequence.reach)
+            source = self._prefixes.find(sequence.read(0, sequence.length - 1), self.running) if self._prefixes else None
+            if not self._forget(wanted, source) and self.running:
+                return  # nobody overtakes: a long prompt would wait for ever
+            self._waiting.remove(sequence)
+            self.running.append(sequence)
+            if source:
+                sequence.computed = source.length
+                self._cache_ops.append(Reuse(sequence.id, sequence.reach, source))
+                self._forget(0)  # its source, if it found room for no more than itself
+
+    def _used(self) -> int:
+        kept = self._prefixes.tokens if self._prefixes else 0
+        return sum(self._cost(one.reach) for one in self.running) + kept
+
+    def _forget(self, wanted: int, but: Source | None = None) -> bool:
+        """Let go of kept prefixes, the least recently used first, until `wanted` more tokens find room; whether they do."""
+        while self._used() + wanted > self._capacity:
+            forgotten = self._prefixes.pop_oldest(but.id if but else "") if self._prefixes else None
+            if forgotten is None:
+                return False
+            self._cache_ops.append(Release(forgotten))
+        return True
+
+    def _make_room(self) -> None:
+        """For the running sequences' next tokens: who came last goes back to the queue if there is no other way."""
+        while not self._forget(0) and len(self.running) > 1:
+            self.requeue(self.running[-1])
+
+    def requeue(self, sequence: Sequence) -> None:
+        """Take `sequence` out of the batch to the head of the queue. What it generated stays, and is read again later."""
+        self.running.remove(sequence)
+        sequence.computed, sequence.suspect = 0, False
+        self._cache_ops.append(Release(sequence.id))
+        self._waiting.insert(0, sequence)
+
+    def retry(self, steps: Seq[Step], smaller: bool = False) -> list[Sequence]:
+        """After a step that failed, and a runner that was reset: all that run start anew, those of `steps` one at a time to
+        find whose fault it was, and in `smaller` batches from now on if memory was short. Returns whom to end: who failed
+        alone, or too often.
+        """
+        if smaller:
+            self.max_running = max(1, len(steps) // 2)
+        if self._prefixes:
+            self._prefixes = Prefixes()
+        self._cache_ops = [op for op in self._cache_ops if isinstance(op, Release)]
         for sequence in self.running:
-            wanted = sequence.waiting_tokens
-            tokens = wanted[: self.prefill_chunk]
-            steps.append(Step(sequence, tokens, samples=len(tokens) == len(wanted)))
-        return steps
+            sequence.computed = 0
+        blamed = []
+        for sequence in (step.sequence for step in steps if not step.sequence.finished):
+            sequence.failures += 1
+            sequence.suspect = True
+            if len(steps) == 1 or sequence.failures > MAX_TRIES:
+                blamed.append(sequence)
+        for sequence in self.running[self.max_running :][::-1]:
+            self.requeue(sequence)
+        return blamed
 
     def postprocess(self, steps: Seq[Step], tokens: Seq[int | None]) -> None:
         """Book what the runner computed: `tokens[i]` is what `steps[i]` sampled, None where it did not sample.
@@ -92,6 +254,7 @@ class Scheduler:
             sequence.computed += len(step.tokens)
             if token is None:
                 continue
+            sequence.suspect = False
             sequence.generated.append(token)
             if token in sequence.eos:
                 self.remove(sequence, "stop")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
@@ -12,6 +13,7 @@ from core.types import Kind, Message, SamplingParams
 Value = str | float | int | bool | None
 Values = Mapping[str, Value]
 Turn = tuple[str, str]  # what was asked earlier in the conversation, and what was answered ("" if nothing)
+ESCAPED = re.compile(r"\\([n\\])")
 Prompt = Callable[[Values, Sequence[Turn]], Sequence[Message]]
 
 
@@ -20,7 +22,8 @@ class Field:
     """One typed value that a person gives. `help` is a sentence shown beside it.
 
     `minimum`, `maximum`, `step` bound a number (a whole `step` makes it an int); `choices` lists a choice's values;
-    `lines` sizes a text; `max_length` bounds a text or a chat message in characters; an `optional` number may be None.
+    `lines` sizes a text; `max_length` bounds a text or a chat message in characters; an `optional` number may be None. A text
+    with `max_items` is a list, one item a line (`items` reads it): so many at most, of `max_length` characters each.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Field:
     choices: tuple[str, ...] = ()
     lines: int = 1
     max_length: int = 100_000
+    max_items: int = 0
     optional: bool = False
 
     def clean(self, value: Value) -> Value:
@@ -67,6 +71,8 @@ class Field:
     def _clean_text(self, value: Value) -> str:
         # What no database takes: NUL (PostgreSQL) and halves of a character that a browser cut in two.
         text = ("" if value is None else str(value)).replace("\0", "").encode("utf-8", "ignore").decode()
+        if self.max_items:
+            return self._clean_items(text)
         if len(text) > self.max_length:
             raise BadInput(
                 self.name, f"{self.label} is {len(text):,} characters long and may have {self.max_length:,}. Shorten it."
@@ -74,6 +80,18 @@ class Field:
         if self.kind is Kind.CHAT and not text.strip():
             raise BadInput(self.name, "Type a message first.")
         return text
+
+    def _clean_items(self, text: str) -> str:
+        found = items(text)
+        if len(found) > self.max_items:
+            raise BadInput(
+                self.name, f"{self.label}: there are {len(found):,}, and there may be {self.max_items}. Leave some out."
+            )
+        if (longest := max(map(len, found), default=0)) > self.max_length:
+            raise BadInput(
+                self.name, f"{self.label}: one is {longest:,} characters long and may have {self.max_length}. Shorten it."
+            )
+        return "\n".join(_lines(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +120,23 @@ class Task:
         return {field.name: field.clean(values.get(field.name)) for field in self.fields}
 
 
+def items(text: str) -> tuple[str, ...]:
+    r"""The items of a list that is written one a line. Blank lines are none; in an item, `\n` is a line break and `\\` a `\`."""
+    return tuple(ESCAPED.sub(lambda found: "\n" if found[1] == "n" else "\\", line) for line in _lines(text))
+
+
+def _lines(text: str) -> list[str]:
+    return [line for line in text.split("\n") if line.strip()]
+
+
+def text_of(found: Sequence[str]) -> str:
+    """The text that `items` reads as `found`, none of which is blank."""
+    return "\n".join(item.replace("\\", "\\\\").replace("\n", "\\n") for item in found)
+
+
 def sampling_params(values: Values) -> SamplingParams:
-    """SamplingParams from those of a Task's cleaned values that bear their names."""
-    given = {field.name: values[field.name] for field in fields(SamplingParams) if field.name in values}
+    """SamplingParams from those of a Task's cleaned values that bear their names; `stop` is a list, written one a line."""
+    given: dict[str, object] = {field.name: values[field.name] for field in fields(SamplingParams) if field.name in values}
+    if "stop" in given:
+        given["stop"] = items(str(given["stop"]))
     return SamplingParams(**given)  # type: ignore[arg-type]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.tasks.base import Field, Task, Turn, Values
+from core.tasks.base import Field, Task, Turn, Values, text_of
 from core.types import Kind, Message, SamplingParams
 
 MAX_SEED = 2**31 - 1
+MAX_STOPS, MAX_STOP_LENGTH = 4, 100  # as many as OpenAI takes
 
 
 def chat_task(defaults: SamplingParams, context: int, examples: tuple[str, ...] = ()) -> Task:
@@ -42,18 +43,26 @@ def chat_prompt(values: Values, turns: Sequence[Turn]) -> list[Message]:
 
 
 def sampling_fields(defaults: SamplingParams, context: int) -> tuple[Field, ...]:
-    """The parameters of any Task that writes text, with a model's own defaults; `context` in tokens bounds an answer's length."""
+    """The parameters of any Task that writes text, the more common ones first.
+
+    With a model's own `defaults`; `context` in tokens bounds an answer's length.
+    """
     return (
         Field("temperature", Kind.NUMBER, "Temperature", "0 always takes the likeliest token; higher is more varied.",
               default=defaults.temperature, minimum=0.0, maximum=2.0, step=0.05),
+        Field("max_tokens", Kind.NUMBER, "Maximum answer length", "In tokens; a token is about four characters.",
+              default=min(defaults.max_tokens, context // 2), minimum=1, maximum=context - 1, step=1),
         Field("top_p", Kind.NUMBER, "Top-p", "Keeps the likeliest tokens that together reach this probability.",
               default=defaults.top_p, minimum=0.05, maximum=1.0, step=0.05),
         Field("top_k", Kind.NUMBER, "Top-k", "Keeps this many of the likeliest tokens; 0 keeps all.",
               default=defaults.top_k, minimum=0, maximum=200, step=1),
+        Field("min_p", Kind.NUMBER, "Min-p", "Drops tokens below this share of the likeliest one's probability; 0 drops none.",
+              default=defaults.min_p, minimum=0.0, maximum=1.0, step=0.01),
         Field("repetition_penalty", Kind.NUMBER, "Repetition penalty", "Above 1, words that were used become less likely.",
               default=defaults.repetition_penalty, minimum=1.0, maximum=2.0, step=0.05),
-        Field("max_tokens", Kind.NUMBER, "Maximum answer length", "In tokens; a token is about four characters.",
-              default=min(defaults.max_tokens, context // 2), minimum=1, maximum=context - 1, step=1),
         Field("seed", Kind.NUMBER, "Seed", "The same seed gives the same answer; empty draws a new one each time.",
               minimum=0, maximum=MAX_SEED, step=1, optional=True),
+        Field("stop", Kind.TEXT, "Stop strings",
+              rf"The answer ends before the first of these. One a line, at most {MAX_STOPS}; \n stands for a line break.",
+              default=text_of(defaults.stop), lines=2, max_items=MAX_STOPS, max_length=MAX_STOP_LENGTH),
     )  # fmt: skip

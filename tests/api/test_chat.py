@@ -12,8 +12,10 @@ import httpx
 import pytest
 
 from api.completion import HEARTBEAT_S, Completion
+from api.errors import of_failed
 from api.routes import MAX_BODY
 from auth.sessions import Account
+from core.errors import Busy, failed_of
 from core.types import Message, User
 from tests.api.conftest import Site, asking, events
 from tests.support.clock import wait_until
@@ -87,12 +89,32 @@ async def test_parameters_reach_the_model(site: Site, client: httpx.AsyncClient,
     monkeypatch.setattr(
         site.service._engine, "submit", lambda request, emit: (seen.append(request.params), submit(request, emit))
     )
-    given = {"temperature": 0.25, "top_p": 0.5, "top_k": 3, "repetition_penalty": 1.5, "seed": 7, "max_completion_tokens": 2}
+    given = {
+        "temperature": 0.25, "top_p": 0.5, "top_k": 3, "min_p": 0.125, "repetition_penalty": 1.5, "seed": 7,
+        "max_completion_tokens": 2, "stop": ["\n\nUser: ", "\\n", "END"],
+    }  # fmt: skip
     answer = await client.post(CHAT, json=asking(**given))
     assert answer.json()["choices"][0]["finish_reason"] == "length"
     (params,) = seen
-    assert (params.temperature, params.top_p, params.top_k) == (0.25, 0.5, 3)
+    assert (params.temperature, params.top_p, params.top_k, params.min_p) == (0.25, 0.5, 3, 0.125)
+    assert params.stop == ("\n\nUser: ", "\\n", "END")
     assert (params.repetition_penalty, params.seed, params.max_tokens) == (1.5, 7, 2)
+
+
+@pytest.mark.parametrize(
+    ("given", "reached"),
+    [({"stop": "\n"}, ("\n",)), ({"stop": []}, ()), ({"stop": ""}, ()), ({"stop": None}, ()), ({"top_k": -1}, ())],
+)
+async def test_stop_may_be_one_string_and_vllms_top_k_of_none(
+    site: Site, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], reached: tuple[str, ...]
+) -> None:
+    seen: list[Any] = []
+    submit = site.service._engine.submit
+    monkeypatch.setattr(
+        site.service._engine, "submit", lambda request, emit: (seen.append(request.params), submit(request, emit))
+    )
+    assert (await client.post(CHAT, json=asking(**given))).status_code == 200
+    assert (seen[0].stop, seen[0].top_k) == (reached, 0)
 
 
 async def test_what_asks_for_nothing_and_what_changes_no_answer_is_taken(client: httpx.AsyncClient) -> None:
@@ -126,7 +148,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"stream": True, "stream_options": {"include_usage": 1}}, "stream_options.include_usage"),
     ({"stream": True, "stream_options": {"chunked": True}}, "stream_options"),
     ({"stream": True, "stream_options": 1}, "stream_options"),
-    ({"n": 2}, "n"), ({"stop": ["\n"]}, "stop"), ({"tools": [{"type": "function"}]}, "tools"), ({"logprobs": True}, "logprobs"),
+    ({"stop": ["a", "b", "c", "d", "e"]}, "stop"), ({"stop": "x" * 101}, "stop"), ({"stop": 7}, "stop"), ({"stop": [7]}, "stop"),
+    ({"stop": False}, "stop"), ({"stop": [" "]}, "stop"), ({"stop": ["a", ""]}, "stop"), ({"stop": {"a": 1}}, "stop"),
+    ({"min_p": 1.5}, "min_p"), ({"min_p": "0.1"}, "min_p"), ({"top_k": -2}, "top_k"),
+    ({"repetition_penalty": 0.5}, "repetition_penalty"),
+    ({"n": 2}, "n"), ({"tools": [{"type": "function"}]}, "tools"), ({"logprobs": True}, "logprobs"),
     ({"response_format": {"type": "json_object"}}, "response_format"), ({"presence_penalty": 1}, "presence_penalty"),
     ({"tempreature": 1}, "tempreature"),
 ]  # fmt: skip
@@ -183,15 +209,22 @@ async def test_while_the_model_loads_there_is_a_time_to_come_back(site: Site, cl
 
 async def test_a_full_queue_says_so_before_a_stream_begins(site: Site, client: httpx.AsyncClient) -> None:
     held = []
-    for running, waiting in ((1, 0), (1, 1), (1, 2)):
-        held.append(site.service.complete(User("bo", "Bo"), "chat", [Message("user", "long")], ENDLESS))
+    for name, running, waiting in (("bo", 1, 0), ("cy", 1, 1), ("di", 1, 2)):
+        held.append(site.service.complete(User(name, name), "chat", [Message("user", "long")], ENDLESS)[0])
         wait_until(lambda state=(running, waiting): (len(site.scheduler.running), len(site.scheduler.waiting)) == state)
     for stream in (False, True):
         answer = await client.post(CHAT, json=asking(stream=stream))
-        assert (answer.status_code, answer.headers["retry-after"]) == (429, "10")
+        assert answer.status_code == 429
+        assert int(answer.headers["retry-after"]) >= 1
         assert answer.json()["error"]["type"] == "rate_limit_error"
-    for run, _ in held:
-        site.service.cancel(User("bo", "Bo"), run.id)
+    for run in held:
+        site.service.cancel(User(run.user_id, ""), run.id)
+
+
+@pytest.mark.parametrize(("retry_s", "after"), [(12.3, "13"), (0.0, "1"), (None, "10")])
+def test_a_full_queue_that_knows_when_it_moves_says_so(retry_s: float | None, after: str) -> None:
+    answer = of_failed(failed_of(Busy(3, retry_s))).response()
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, after)
 
 
 async def test_a_quota_is_counted_and_used_up(site: Site) -> None:

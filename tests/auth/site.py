@@ -16,9 +16,10 @@ from auth.middleware import Guard
 from auth.oidc import ProviderSettings
 from auth.people import OWNER, Person
 from auth.routes import HALF, PUBLIC, auth_routes
+from auth.routes.admin_models import Models
 from auth.sessions import Account
 from portal.pages import render
-from tests.support.auth import BASE, Now, make_auth
+from tests.support.auth import BASE, NoModels, Now, make_auth
 
 GOOGLE = ProviderSettings("google", "Google", "https://accounts.example", "id", "provider-secret")
 HTML = {"accept": "text/html", "user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:142.0) Gecko/20100101 Firefox/142.0"}
@@ -27,12 +28,12 @@ HTML = {"accept": "text/html", "user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv
 class Site:
     """The pages and what stands behind them; `forgotten` are the ids whose data were deleted, `printed` counts printed links."""
 
-    def __init__(self, database: Engine, public: str = BASE, **options: Any) -> None:
+    def __init__(self, database: Engine, public: str = BASE, models: Models = NoModels(), **options: Any) -> None:  # noqa: B008
         self.now = Now()
         self.auth = make_auth(database, self.now, public, **options)
         self.forgotten: list[str] = []
         self.printed = 0
-        routes = auth_routes(self.auth, render, self._print, lambda user: {"of": user}, self.forgotten.append)
+        routes = auth_routes(self.auth, render, self._print, lambda user: {"of": user}, self.forgotten.append, models)
         inner = Starlette(routes=[*routes, Route("/", lambda request: PlainTextResponse("home"))])
         self.guard = Guard(
             inner, self.auth.sessions, self.auth.site, PUBLIC, HALF, find_token=self.auth.tokens.find, peers=self.auth.peers

@@ -56,7 +56,7 @@ from core.database import open_database
 from core.settings import load_settings
 from doors import look_at_database
 from portal.pages import render
-from tests.support.auth import SECRET, Now, make_auth
+from tests.support.auth import SECRET, NoModels, Now, make_auth
 from tests.support.clock import wait_until
 from tests.support.serve import Served
 
@@ -326,7 +326,7 @@ def house(database: Engine, provider: Provider) -> Iterator[int]:
     async def healthz(request: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
-    routes = auth_routes(doors, render, lambda: None, lambda user_id: {}, lambda user_id: None)
+    routes = auth_routes(doors, render, lambda: None, lambda user_id: {}, lambda user_id: None, NoModels())
     inner = Starlette(routes=[*routes, Route("/healthz", healthz)])
     with running(Guard(inner, doors.sessions, doors.site, ["/healthz", *PUBLIC], HALF), listening) as port:
         yield port

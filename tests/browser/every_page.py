@@ -113,6 +113,13 @@ def _admin(grace: Person, member: Person) -> Iterator[Seen]:
     yield "person-reset", grace.page
     grace.open("/auth/admin/audit")
     yield "audit", grace.page
+    grace.open("/auth/admin/models")
+    yield "models", grace.page
+    grace.page.get_by_label("Name").fill("x" * 100)
+    grace.page.locator("#reference").fill("./nothing-of-this-name")
+    grace.click("Load")
+    grace.page.get_by_role("alert").wait_for()
+    yield "models-refused", grace.page
     grace.open("/auth/admin/invitations")
     yield "invitations", grace.page
     grace.page.get_by_label("Name").fill("A meetup")

@@ -42,7 +42,8 @@ class House:
 
 
 @contextmanager
-def open_house(data: Path) -> Iterator[House]:
+def open_house(data: Path, *flags: str, pace: float | None = 0.03) -> Iterator[House]:
+    """`flags` are those of serve; without a `pace` the models are real."""
     port = _free_port()
     url = f"http://localhost:{port}"
     with Provider(f"{url}/auth/callback/google") as provider:
@@ -52,7 +53,7 @@ def open_house(data: Path) -> Iterator[House]:
             "PORTICO_ALLOWED_EMAILS": ",".join(f"{name}@example.com" for name in MEMBERS),
             "PORTICO_ALLOWED_DOMAINS": "corp.example",
         }
-        with Served(data, port=port, environment=environment) as served:
+        with Served(data, *flags, pace=pace, port=port, environment=environment) as served:
             yield House(served.wait_ready(150), provider, url)
 
 

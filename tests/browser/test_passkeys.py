@@ -22,6 +22,7 @@ from auth.routes import HALF, PUBLIC, auth_routes
 from auth.site import Site
 from portal.pages import render
 from tests.browser.axe import overflow, violations
+from tests.support.auth import NoModels
 from tests.support.clock import wait_until
 
 SECRET = "a secret that only the tests know, 48 characters"
@@ -41,7 +42,7 @@ class House:
         async def home(request: Request) -> Response:
             return PlainTextResponse(f"Hello {request.scope['user'].account.name}")
 
-        routes = [Route("/", home), *auth_routes(self.auth, render, lambda: None, lambda user: {}, lambda user: None)]
+        routes = [Route("/", home), *auth_routes(self.auth, render, lambda: None, lambda user: {}, lambda user: None, NoModels())]
         guard = Guard(Starlette(routes=routes), self.auth.sessions, site, PUBLIC, HALF)
         config = uvicorn.Config(guard, log_config=None, access_log=False, lifespan="off", ws="none", proxy_headers=False)
         self._server = uvicorn.Server(config)

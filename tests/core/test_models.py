@@ -45,16 +45,18 @@ def test_a_reference_is_a_hub_id_with_or_without_a_revision_or_a_folder(chat_mod
 
 @pytest.mark.parametrize("text", ["./no/such/folder", "/no/such", "no spaces allowed", "a/b/c", "", "~/nothing-here-at-all"])
 def test_what_is_neither_says_what_to_give(text: str) -> None:
-    with pytest.raises(ModelNotFound, match="Give --model a folder, or a hub id"):
+    with pytest.raises(ModelNotFound, match="Give a folder, or a hub id"):
         parse_reference(text)
 
 
 def test_a_local_model_is_loaded_with_progress(chat_model: Path) -> None:
     seen: list[tuple[int, int]] = []
-    runner = load_model(find(chat_model), threading.Lock(), lambda done, total: seen.append((done, total)))
+    runner = load_model(find(chat_model), threading.Lock(), lambda done, total: seen.append((done, total)), 10**7)
     assert runner.model.name == "tiny-chat"
     assert runner.model.context == 256
     assert runner.model.parameters > 10_000
+    assert runner.model.memory == find(chat_model).weights + 10**7
+    assert 0 < runner.capacity <= 10**7 // (2 * 2 * 2 * 8 * 4), "no more tokens than the cache may hold: 2 layers, 2 heads of 8"
     assert seen[0][0] == 0
     assert seen[-1][0] == seen[-1][1] > 10
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
@@ -117,7 +119,7 @@ def test_weights_that_do_not_fit_the_config_are_a_sentence(copy: Path) -> None:
     change(copy / "config.json", vocab_size=999)
     checked = find(copy)
     with pytest.raises(ModelError, match="could not be loaded"):
-        load_model(checked, threading.Lock(), lambda done, total: None)
+        load_model(checked, threading.Lock(), lambda done, total: None, 10**7)
 
 
 def test_the_cgroups_limit_counts_where_there_is_one(tmp_path: Path) -> None:

@@ -54,7 +54,20 @@ def test_the_end_flushes_the_text_that_waited(live: LiveRun, clock: Clock) -> No
     stream = Stream(live, clock=clock)
     for event in (Queued(1), Started(), Delta("a"), Delta("b"), END):
         live.emit(event)
-    assert list(iter_now(stream)) == [Queued(1), Started(), Delta("ab"), END]
+    assert list(iter_now(stream)) == [Started(), Delta("ab"), END]
+
+
+def test_who_comes_back_is_shown_the_place_in_the_queue_as_it_is_now(live: LiveRun, clock: Clock) -> None:
+    stream = Stream(live, clock=clock)
+    live.emit(Queued(3))
+    assert stream.poll() == Queued(3)
+    for event in (Queued(2), Queued(1, 4.0)):
+        live.emit(event)
+    assert stream.poll() == Queued(1, 4.0)
+    later = Stream(live, clock=clock)
+    assert later.poll() == Queued(1, 4.0)
+    live.emit(Started())
+    assert [each.poll() for each in (stream, later, Stream(live, clock=clock))] == [Started()] * 3
 
 
 def iter_now(stream: Stream) -> Iterator[Event]:

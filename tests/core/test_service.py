@@ -7,15 +7,17 @@ import pytest
 from sqlalchemy import Engine
 
 from core.engine import LocalEngine
+from core.engine.router import Router
 from core.engine.scheduler import Scheduler
 from core.errors import BadInput, Interrupted, NotFound, NotTheLast, QuotaUsed, StillAnswering
 from core.service import InferenceService
 from core.store import Run, Store
 from core.tasks import chat_task
-from core.types import Delta, Failed, Finished, Message, SamplingParams, User
+from core.types import Delta, Failed, Finished, Message, ModelInfo, SamplingParams, User
 from tests.conftest import ADA, BO
 from tests.support.clock import wait_until
 from tests.support.runner import ScriptedRunner
+from tests.support.source import ScriptedSource
 
 
 @pytest.fixture
@@ -324,3 +326,93 @@ def test_a_completion_that_is_refused_says_by_a_code_why(database: Engine) -> No
     stopped = [*service.complete(ADA, "chat", [Message("user", "x")], {})[1]][-1]
     assert isinstance(stopped, Failed)
     assert stopped.code == "interrupted"
+
+
+def test_a_guest_who_is_turned_away_keeps_the_question(database: Engine) -> None:
+    guest = User("guest-1", "Guest", "guest", quota=1)
+    full = InferenceService(
+        Store(database), LocalEngine(ScriptedRunner(["a"]), Scheduler(max_waiting=0)), [chat_task(SamplingParams(), 4096)]
+    )
+    for _ in range(3):
+        run = full.start(guest, "chat", {"message": "hi"})
+        assert "busy" in full.watch(guest, run.id).__next__().message  # type: ignore[union-attr]
+    full.close()
+    free = InferenceService(Store(database), LocalEngine(ScriptedRunner(["a"])), [chat_task(SamplingParams(), 4096)])
+    free.start(guest, "chat", {"message": "hi"})
+    with pytest.raises(QuotaUsed):
+        free.start(guest, "chat", {"message": "again"})
+    free.close()
+
+
+@pytest.fixture
+def router() -> Iterator[Router]:
+    made = Router(ScriptedSource(a=300, b=300, c=300), 800)
+    made.start([("", "a"), ("", "b")])
+    wait_until(lambda: len(made.askable()) == 2)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def several(database: Engine, router: Router) -> Iterator[InferenceService]:
+    made = InferenceService(Store(database), router, [chat_task(SamplingParams(), 4096)], router.askable)
+    yield made
+    made.close()
+
+
+def choices(service: InferenceService) -> tuple[str, ...]:
+    return next((field.choices for field in service.tasks["chat"].fields if field.name == "model"), ())
+
+
+def test_with_several_models_a_task_has_a_choice_of_those_that_can_be_asked(several: InferenceService, router: Router) -> None:
+    assert choices(several) == ("a", "b")
+    router.load("c")
+    wait_until(lambda: [entry.state for entry in router.entries()] == ["unloaded", "ready", "ready"])
+    assert choices(several) == ("a", "b", "c"), "the default has left for c, and comes back when it is asked"
+    router.unload("c")
+    assert choices(several) == ("a", "b")
+    run = end(several, ask(several, "hi", model="b"))
+    assert (run.model, run.text) == ("b", "b: hi")
+    run = end(several, ask(several, "hi"))
+    assert (run.model, run.text, run.values["model"]) == ("a", "a: hi", "a")
+    with pytest.raises(BadInput, match="Model must be one of a, b"):
+        ask(several, "hi", model="c")
+
+
+def test_with_one_model_there_is_nothing_to_choose_and_it_may_be_named_all_the_same(
+    several: InferenceService, router: Router
+) -> None:
+    router.unload("a")
+    assert choices(several) == ()
+    run = end(several, ask(several, "hi", model="b"))
+    assert (run.model, run.text) == ("b", "b: hi")
+    assert end(several, ask(several, "hi")).model == "b", "the one that is there, though another is the default"
+    with pytest.raises(BadInput, match="b answers now"):
+        ask(several, "hi", model="a")
+
+
+def test_a_conversation_outlives_its_model(several: InferenceService, router: Router) -> None:
+    first = end(several, ask(several, "hi", model="b"))
+    assert end(several, several.answer_again(ADA, first.id)).model == "b", "the same model answers again"
+    assert end(several, several.answer_again(ADA, first.id, {"model": "a"})).model == "a", "or another, if that is wanted"
+    second = end(several, ask(several, "more", first.conversation_id, model="b"))
+    router.unload("b")
+    assert [run.model for run in several.conversation(ADA, first.conversation_id).runs] == ["a", "b"]
+    assert end(several, several.answer_again(ADA, second.id)).model == "a"
+    assert end(several, ask(several, "on", first.conversation_id)).model == "a"
+
+
+def test_the_longest_context_bounds_an_answer(database: Engine) -> None:
+    models = [ModelInfo("a", context=1000), ModelInfo("b", context=9000)]
+    service = InferenceService(
+        Store(database), LocalEngine(ScriptedRunner(["x"])), [chat_task(SamplingParams(), 1000)], lambda: models
+    )
+    longest = next(field for field in service.tasks["chat"].fields if field.name == "max_tokens")
+    assert (longest.maximum, longest.default) == (8999, 500)
+    service.close()
+
+
+def test_a_program_asks_the_model_that_it_names(several: InferenceService) -> None:
+    run, stream = several.complete(ADA, "chat", [Message("user", "hi")], {"model": "b"})
+    assert "".join(event.text for event in stream if isinstance(event, Delta)) == "b: hi"
+    assert run.model == "b"

@@ -55,6 +55,28 @@ def test_a_list_comes_from_the_environment_by_commas(monkeypatch: pytest.MonkeyP
     assert loaded.trusted_proxies == ("127.0.0.1", "10.0.0.0/8")
 
 
+def test_models_are_named_or_go_by_their_folder_or_hub_id(empty_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load_settings({}).models == (("", str(settings.BUNDLED_MODEL)),)
+    given = load_settings({"model": ["Qwen/Qwen3-0.6B@main", "b.2=./mine", "c=a/b=c"]})
+    assert given.models == (("", "Qwen/Qwen3-0.6B@main"), ("b.2", "./mine"), ("c", "a/b=c"))
+    monkeypatch.setenv("PORTICO_MODEL", "a=org/one, org/two")
+    assert load_settings({}).models == (("a", "org/one"), ("", "org/two"))
+    (empty_folder / "b=two" / "x").mkdir(parents=True)
+    assert load_settings({"model": ["b=two", "c=b=two"]}).models == (("", "b=two"), ("c", "b=two")), "the folder is there"
+    assert wrong({"model": ["b=two/x", "y/x", "x=./z"]}).startswith("--model: two models would be named 'x'")
+
+
+def test_a_remote_engine_and_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORTICO_ENGINE_KEY", "HUSH")
+    given = load_settings({"engine": "https://models.example.com/v1/"})
+    assert given.engine == "https://models.example.com/v1"
+    assert given.models == (), "all that it has"
+    assert given.engine_key
+    assert given.engine_key.get_secret_value() == "HUSH"
+    assert "HUSH" not in repr(given)
+    assert load_settings({"engine": "http://127.0.0.1:1/v1", "model": ["a=gpt-x"]}).models == (("a", "gpt-x"),)
+
+
 def test_another_file_by_name(empty_folder: Path) -> None:
     (empty_folder / "other.toml").write_text('ui = ["streamlit"]')
     assert load_settings({}, Path("other.toml")).ui == ("streamlit",)
@@ -100,6 +122,21 @@ def test_several_providers_at_once_each_by_its_issuer(empty_folder: Path) -> Non
         ({"ui": ["react"]}, "--ui: there is no frontend 'react'; choose from gradio, streamlit"),
         ({"ui": ["gradio", "gradio"]}, "each only once"),
         ({"ui": []}, "at least one"),
+        ({"model": ["org/chat", "org/chat@main"]}, "--model: two models would be named 'org/chat'; name each"),
+        ({"model": ["a=org/one", "a=org/two"]}, "two models would be named 'a'"),
+        ({"model": ["my model=org/one"]}, "'my model' is no name for a model; use letters, digits"),
+        ({"model": ["a="]}, "say after a= which model it is"),
+        ({"engine": "ray"}, "--engine: give local, or the URL of a server"),
+        ({"engine": "http://"}, "give local, or the URL"),
+        ({"engine": "127.0.0.1:8000/v1"}, "give local, or the URL"),
+        ({"engine": "http://127.0.0.1:many/v1"}, "give local, or the URL"),
+        ({"engine": "http://127.0.0.1/v1?key=GOCSPX"}, "give local, or the URL"),
+        ({"engine": "https://me:GOCSPX@models.example.com/v1"}, "the key stands in PORTICO_ENGINE_KEY"),
+        (
+            {"engine": "http://127.0.0.1:8000/v1", "memory": "4GB"},
+            "--memory: a remote engine's memory",
+        ),
+        ({"engine_key": "GOCSPX"}, "there is no remote engine to give it to"),
         ({"host": ""}, "--host: is empty"),
         ({"host": "0.0.0.0"}, "say with --public-url"),
         ({"host": "::"}, "say with --public-url"),
@@ -186,6 +223,9 @@ def test_a_wrong_setting_is_named_as_it_was_written(empty_folder: Path, monkeypa
         '[oidc.google]\nclient_id = "a"\nclient_secret = "HUSH"\nalgorithm = "HUSH"',
         '[oidc.google]\nclient_id = "a"\nclient_secret = "HUSH"\ncolour = "red"',
         'database = ["postgresql://me:HUSH@host/db"]',
+        'engine_key = "HUSH"',
+        'engine = "https://me:HUSH@models.example.com/v1"',
+        'engine = ["https://me:HUSH@models.example.com/v1"]',
     ],
 )
 def test_no_sentence_shows_a_secret(empty_folder: Path, text: str) -> None:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import BadInput
-from core.tasks import Field, chat_task, sampling_params
+from core.tasks import Field, chat_task, sampling_params, text_of
+from core.tasks.base import items
 from core.types import Kind, Message, SamplingParams
 
 TASK = chat_task(SamplingParams(), context=1024)
@@ -74,3 +75,41 @@ def test_a_turn_without_an_answer_is_left_out_of_the_prompt() -> None:
     messages = TASK.prompt({"system": "Be brief.", "message": "three"}, [("one", "1"), ("two", "")])
     assert [message.role for message in messages] == ["system", "user", "assistant", "user"]
     assert TASK.prompt({"system": " ", "message": "hi"}, []) == [Message("user", "hi")]
+
+
+def test_stop_strings_are_written_one_a_line() -> None:
+    values = TASK.clean({"message": "x", "stop": "END\n\n  \n\\n\\n\nUser: \n\\begin \\\\n"})
+    assert sampling_params(values).stop == ("END", "\n\n", "User: ", "\\begin \\n")
+    assert values["stop"] == "END\n\\n\\n\nUser: \n\\begin \\\\n", "shown again as it was typed, without the blank lines"
+    assert sampling_params(TASK.clean({"message": "x", "stop": " \n"})).stop == ()
+
+
+@pytest.mark.parametrize(
+    ("stop", "sentence"),
+    [
+        ("a\nb\nc\nd\ne", "Stop strings: there are 5, and there may be 4. Leave some out."),
+        ("fine\n" + "x" * 101, "Stop strings: one is 101 characters long and may have 100. Shorten it."),
+    ],
+)
+def test_too_many_or_too_long_stop_strings_are_a_sentence_at_the_field(stop: str, sentence: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        TASK.clean({"message": "x", "stop": stop})
+    assert (caught.value.field, caught.value.message) == ("stop", sentence)
+    TASK.clean({"message": "x", "stop": "a\nb\nc\n" + "\\n" * 100})
+
+
+@given(st.lists(st.text("\\n\n\r ab", min_size=1).filter(lambda text: text.replace("\n", "n").strip())))
+def test_a_list_comes_back_from_its_text_as_it_was(given_items: list[str]) -> None:
+    assert items(text_of(given_items)) == tuple(given_items)
+
+
+def test_a_run_of_an_earlier_version_lacks_the_newer_settings() -> None:
+    old = {"message": "x", "system": "", "temperature": 0.2, "top_p": 1.0, "top_k": 0, "repetition_penalty": 1.0,
+           "max_tokens": 5, "seed": None}  # fmt: skip
+    params = sampling_params(TASK.clean(old))
+    assert (params.temperature, params.min_p, params.stop) == (0.2, 0.0, ())
+
+
+def test_a_models_own_stop_strings_and_min_p_are_the_defaults() -> None:
+    own = SamplingParams(min_p=0.05, stop=("\n\n", "a\\n"))
+    assert sampling_params(chat_task(own, context=1024).clean({"message": "x"})) == own

@@ -14,6 +14,7 @@ from core.progress import Progress
 from portal.pages import Tab, failed, not_allowed, not_found, portal_routes, render, waiting_page
 
 TABS = [Tab("gradio", "Gradio"), Tab("streamlit", "Streamlit")]
+MODELS = [{"name": "small", "state": "loading", "done": 3, "total": 9, "unit": "", "alone": "its cache cannot be shared."}]
 HTML = {"accept": "text/html"}
 SIGNED_IN = {**HTML, "x-test-user": "Ada"}
 
@@ -30,7 +31,7 @@ async def client(progress: Progress) -> AsyncIterator[httpx.AsyncClient]:
         return Account(name, name, "member") if name else None
 
     app = Starlette(
-        routes=portal_routes(TABS, progress, lambda: "Model <b>", account_of),
+        routes=portal_routes(TABS, progress, lambda: "Model <b>", account_of, models=lambda: MODELS),
         exception_handlers={404: not_found, 405: not_allowed},
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://portico.test") as made:
@@ -75,9 +76,11 @@ async def test_ready_tells_strangers_yes_or_no_and_users_how_far(client: httpx.A
     assert user["steps"][0] == {
         "name": "weights", "title": "Load the model", "state": "running", "done": 3, "total": 10, "unit": "",
     }  # fmt: skip
+    assert user["models"] == MODELS, "which says why a model's requests run one at a time"
     for name in progress.steps:
         progress.finish(name)
-    assert (await client.get("/readyz")).status_code == 200
+    ready = await client.get("/readyz")
+    assert (ready.status_code, ready.json()) == (200, {"ready": True})
 
 
 def test_the_waiting_page_names_every_step_and_says_when_to_come_back(progress: Progress) -> None:

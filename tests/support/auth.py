@@ -33,3 +33,19 @@ def make_auth(database: Engine, clock: Any = None, public: str = BASE, **options
     """`open_auth` with a test's secret, at `public`."""
     site = Site.of(public, 7860)
     return open_auth(database, replace(Options(site, [SECRET]), **options), *([clock] if clock else []))
+
+
+class NoModels:
+    """For pages that are not about models: none is served."""
+
+    def rows(self) -> list[Any]:
+        return []
+
+    def memory(self) -> None:
+        return None
+
+    def load(self, reference: str, name: str) -> None:
+        raise AssertionError("nothing was to be loaded")
+
+    def unload(self, name: str) -> str:
+        raise AssertionError("nothing was to be unloaded")

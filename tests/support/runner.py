@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from core.engine.scheduler import Step
+from core.engine.scheduler import Reuse, Step
 from core.types import Message, ModelInfo
 
 END = -1
@@ -20,12 +20,16 @@ class ScriptedRunner:
     read is in `prompts`; `steps` counts steps.
     """
 
-    def __init__(self, answer: Answer | Sequence[str], pace_s: float = 0.0, context: int = 4096) -> None:
+    def __init__(self, answer: Answer | Sequence[str], pace_s: float = 0.0, context: int = 4096, parallel: int = 1) -> None:
         self.model = ModelInfo("Scripted", context=context)
         self.eos = frozenset({END})
+        self.parallel, self.capacity = parallel, 10**9
         self.prompts: list[list[Message]] = []
         self.steps = 0
         self.released: list[str] = []
+        self.reused: list[Reuse] = []
+        self.resets = 0
+        self.closed = False
         self._answer: Answer = answer if callable(answer) else lambda message: list(answer)
         self._pace_s = pace_s
         self._pieces: list[str] = []
@@ -60,5 +64,17 @@ class ScriptedRunner:
             self._pieces.append(pieces[done])
             return len(self._pieces) - 1
 
-    def release(self, sequence_id: str) -> None:
+    def cost(self, tokens: int) -> int:
+        return tokens
+
+    def reuse(self, reuse: Reuse) -> None:
+        self.reused.append(reuse)
+
+    def release(self, sequence_id: str, keep: int = 0) -> None:
         self.released.append(sequence_id)
+
+    def reset(self) -> None:
+        self.resets += 1
+
+    def close(self) -> None:
+        self.closed = True

@@ -129,6 +129,11 @@ class Driver:
         found = self.answers.last.locator(".stats")
         return found.inner_text() if found.count() else ""
 
+    def place(self) -> str:
+        """Where a waiting answer stands in the queue; "" while none waits."""
+        found = self.root.locator("#chat .place")
+        return found.inner_text() if found.count() else ""
+
     def error(self) -> str | None:
         """The sentence that is shown: above the composer, or in place of the last answer."""
         for place in (self.root.locator("#notice"), self.answers.last.locator(".failed")):
@@ -148,6 +153,21 @@ class Driver:
             return
         self._field(label).fill(str(value))
         self._field(label).press("Tab")
+
+    def choose(self, label: str, value: str) -> list[str]:
+        """Choose `value` in the side panel; back with all that there was to choose from."""
+        self.open_settings()
+        box = self.root.locator("#fields").get_by_role("combobox", name=label)
+        box.click()
+        options = self.root.get_by_role("option")
+        expect(options.first).to_be_visible()
+        offered = [one.get_attribute("aria-label") or "" for one in options.all()]
+        options.and_(self.root.get_by_label(value, exact=True)).click()
+        expect(box).to_have_value(value)
+        return offered
+
+    def has_field(self, label: str) -> bool:
+        return self.root.locator("#fields").get_by_label(label, exact=True).count() > 0
 
     def _field(self, label: str) -> Locator:
         boxes = self.root.locator("#fields").locator("input:not([type=range]), textarea")

@@ -28,8 +28,9 @@ def config_of(page: str) -> dict[str, Any]:
 
 async def ask(site: Site, config: dict[str, Any], event: str, data: list[Any], user: str = "ada", query: str = "") -> None:
     """Start the event named `event`, as a browser would."""
-    fn_index = next(each["id"] for each in config["dependencies"] if each["api_name"] == event)
-    body = {"data": data, "fn_index": fn_index, "session_hash": f"hash-{user}", "event_data": None, "trigger_id": None}
+    asked = next(each for each in config["dependencies"] if each["api_name"] == event)
+    data = [*data, *[None] * (len(asked["inputs"]) - len(data))]  # the components for choices that there are none of yet
+    body = {"data": data, "fn_index": asked["id"], "session_hash": f"hash-{user}", "event_data": None, "trigger_id": None}
     async with site.browser(user, f"s-{user}") as browser:
         (await browser.post(f"/gradio_api/queue/join{query}", json=body)).raise_for_status()
 
@@ -103,7 +104,7 @@ async def test_a_server_path_named_by_a_client_is_not_read(service: InferenceSer
     async with served(service) as site, site.browser() as browser:
         config = config_of((await browser.get("/")).text)
         named = {"path": "/etc/hostname", "meta": {"_type": "gradio.FileData"}}
-        given = await read(site, config, "send", [named, named, 0.7, 1, 0, 1, 5, ""])
+        given = await read(site, config, "send", [named, named, 0.7, 5, 1, 0, 0, 1, "", named])
         assert Path("/etc/hostname").read_text().strip() not in json.dumps(given)  # noqa: ASYNC240
 
 
@@ -132,7 +133,7 @@ async def test_sending_starts_a_run_and_following_shows_it_to_its_end(service: I
     async with served(service) as site, site.browser() as browser:
         config = config_of((await browser.get("/")).text)
         assert EXAMPLES[0] in json.dumps(config)
-        sent = (await read(site, config, "send", ["hello", "", 0.7, 1, 0, 1, 500, ""]))[-1]
+        sent = (await read(site, config, "send", ["hello", "", 0.7, 500, 1, 0, 0, 1, "", ""]))[-1]
         assert "answering sent" in json.dumps(sent)
         followed = await read(site, config, "follow", [])
         assert len(followed) > 2
@@ -143,9 +144,32 @@ async def test_sending_starts_a_run_and_following_shows_it_to_its_end(service: I
 async def test_a_refused_message_is_a_sentence(service: InferenceService) -> None:
     async with served(service) as site, site.browser() as browser:
         config = config_of((await browser.get("/")).text)
-        given = json.dumps((await read(site, config, "send", ["hi", "", 0.7, 1, 0, 1, 10**9, ""]))[-1])
+        given = json.dumps((await read(site, config, "send", ["hi", "", 0.7, 10**9, 1, 0, 0, 1, "", ""]))[-1])
         assert "must be between" in given
         assert " sent " not in given
+
+
+async def test_too_many_stop_strings_are_a_sentence(service: InferenceService) -> None:
+    async with served(service) as site, site.browser() as browser:
+        config = config_of((await browser.get("/")).text)
+        given = json.dumps((await read(site, config, "send", ["hi", "", 0.7, 9, 1, 0, 0, 1, "", "a\nb\nc\nd\ne"]))[-1])
+        assert "Stop strings&#58; there are 5" in given
+        assert " sent " not in given
+
+
+async def test_a_conversation_from_before_a_setting_was_there_opens_with_its_default(service: InferenceService) -> None:
+    """And not with what the conversation that was shown before had there."""
+    from ui_gradio.panel import SPARE
+
+    run = service.start(ADA, "chat", {"message": "hello"})
+    live = service._runs._find_live(run.id)
+    assert live is not None
+    del live._run.values["stop"], live._run.values["min_p"]  # type: ignore[attr-defined]
+    async with served(service) as site, site.browser() as browser:
+        config = config_of((await browser.get("/")).text)
+        drawn = (await read(site, config, "open", [run.conversation_id]))[-1]["data"]
+        *_, min_p, _, _, stop = drawn[:-SPARE]
+        assert (min_p, stop) == (0.0, "")
 
 
 async def test_following_ends_when_the_page_turns_away(service: InferenceService) -> None:

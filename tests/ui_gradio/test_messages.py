@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -71,10 +72,17 @@ def test_math_is_told_from_money(text: str, shown: str) -> None:
 
 
 def test_a_waiting_run_is_a_skeleton_with_its_place() -> None:
-    question, answer = messages.of(run(), "hi", Queued(2))
+    question, answer = messages.of(run(), "hi", Queued(2, 12.0))
     assert question == {"role": "user", "content": "hi"}
     assert "skeleton" in answer["content"]
-    assert "Waiting: 2 ahead" in answer["content"]
+    assert "2 ahead of you, about 12 s" in answer["content"]
+
+
+def test_a_run_that_was_stopped_in_the_queue_has_nothing_to_copy() -> None:
+    stopped = run(status="finished", reason="cancelled", usage=Usage())
+    _, line = messages.of(stopped, "hi", last=True)
+    assert "Stopped" in line["content"]
+    assert [option["label"] for option in line["options"]] == ["Regenerate"]
 
 
 def test_a_stopped_run_keeps_its_text_and_says_so() -> None:
@@ -99,3 +107,11 @@ def test_only_the_last_run_can_be_answered_again() -> None:
 
 def test_a_cut_answer_says_why() -> None:
     assert "cut at the maximum length" in run(status="finished", reason="length", usage=Usage()).figures
+
+
+def test_the_model_is_named_where_there_was_a_choice_and_is_no_html() -> None:
+    plain = run(status="finished", text="x", usage=Usage(5, 1, 0.03, 1.03))
+    answered = replace(plain, model="<b>", values={"message": "hi", "model": "<b>"})
+    assert answered.figures.startswith("<b> · 1 token")
+    assert '<p class="stats">&lt;b&gt; · 1 token' in messages.of(answered, "hi")[-1]["content"]
+    assert plain.figures.startswith("1 token")

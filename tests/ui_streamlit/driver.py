@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from playwright.sync_api import Frame, Locator, Page, expect
 
 READY_MS = 20_000
@@ -39,6 +41,11 @@ class Driver:
     def _answers(self) -> Locator:
         return self.root.locator('[class*="st-key-answer-"]')
 
+    @property
+    def _stop_button(self) -> Locator:
+        """And not the one that explains the stop strings."""
+        return self.root.get_by_role("button", name=re.compile("^Stop"))
+
     def send(self, text: str) -> None:
         """Send `text`; returns when it is shown as said, or when a sentence above the composer says why not."""
         said = self.root.locator('[class*="st-key-asked-"]')
@@ -68,10 +75,10 @@ class Driver:
         return "\n".join(self._answers.last.locator(".stMarkdown:not(:has([data-testid=stCaptionContainer]))").all_inner_texts())
 
     def is_answering(self) -> bool:
-        return self.root.get_by_role("button", name="Stop").count() > 0
+        return self._stop_button.count() > 0
 
     def wait_until_answering(self) -> None:
-        expect(self.root.get_by_role("button", name="Stop")).to_be_visible(timeout=READY_MS)
+        expect(self._stop_button).to_be_visible(timeout=READY_MS)
 
     def wait_until_done(self, timeout_s: float = 60) -> None:
         """Wait until the last question's answer has its line of actions below it, and the page rests."""
@@ -80,11 +87,11 @@ class Driver:
         expect(self._answers).to_have_count(asked.count(), timeout=timeout_s * 1000)
         run = (asked.last.get_attribute("class") or "").partition("st-key-asked-")[2].split()[0]
         expect(self.root.locator(f".st-key-below-{run}")).to_be_attached(timeout=timeout_s * 1000)
-        expect(self.root.get_by_role("button", name="Stop")).to_have_count(0)
+        expect(self._stop_button).to_have_count(0)
         expect(self.root.locator(".stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=READY_MS)
 
     def stop(self) -> None:
-        self.root.get_by_role("button", name="Stop").click()
+        self._stop_button.click()
 
     def retry(self) -> None:
         self._ask_again("Retry")
@@ -117,6 +124,11 @@ class Driver:
         found = self._answers.last.locator("[data-testid=stCaptionContainer]")
         return found.last.inner_text() if found.count() else ""
 
+    def place(self) -> str:
+        """Where a waiting answer stands in the queue; "" while none waits."""
+        found = self.root.locator(".portico-place")
+        return found.last.inner_text() if found.count() else ""
+
     def error(self) -> str | None:
         """The sentence that is shown last, in the conversation or above the composer."""
         found = self.root.get_by_role("alert")
@@ -141,6 +153,21 @@ class Driver:
     def open_conversation(self, title: str) -> None:
         self.open_settings()
         self.root.locator(".st-key-conversations").get_by_role("button", name=title).first.click()
+
+    def choose(self, label: str, value: str) -> list[str]:
+        """Choose `value` in the side panel; back with all that there was to choose from."""
+        self.open_settings()
+        self.root.get_by_role("combobox", name=label).click()
+        options = self.root.get_by_role("option")
+        expect(options.first).to_be_visible()
+        offered = options.all_inner_texts()
+        options.filter(has_text=value).click()
+        expect(self.root.get_by_role("combobox", name=label)).to_have_value(value)
+        expect(self.root.locator(".stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=READY_MS)
+        return offered
+
+    def has_field(self, label: str) -> bool:
+        return self.root.locator(".stSidebar").get_by_label(label, exact=True).count() > 0
 
     def set_field(self, label: str, value: str | float | bool) -> None:
         """Set a field of the side panel, which must be open, by its label."""

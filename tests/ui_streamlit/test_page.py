@@ -7,19 +7,22 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 from streamlit.runtime import Runtime
 from streamlit.testing.v1 import AppTest
 
 import ui_streamlit
 from core.engine import LocalEngine
+from core.engine.scheduler import Scheduler
 from core.frontend import Context
 from core.service import InferenceService
-from core.store import Store
+from core.store import Store, runs
 from core.tasks import Field, Task, chat_task
-from core.types import Kind, SamplingParams
+from core.types import Kind, ModelInfo, SamplingParams
 from tests.conftest import ADA, BO
+from tests.support.clock import wait_until
 from tests.support.runner import ScriptedRunner
+from ui_streamlit.answer import plain
 from ui_streamlit.page import signed_in
 
 SCRIPT = Path(ui_streamlit.__file__).parent / "script.py"
@@ -90,7 +93,7 @@ def test_each_kind_has_its_component_with_the_fields_default(page: AppTest) -> N
     assert {slider.label: slider.value for slider in page.slider}["Temperature"] == 0.7
     assert {slider.label: slider.value for slider in page.slider}["Top-k"] == 0
     assert {box.label: box.value for box in page.number_input} == {"Maximum answer length": 512, "Seed": None}
-    assert (page.text_area[0].label, page.text_area[0].value) == ("System prompt", "")
+    assert [(area.label, area.value) for area in page.text_area] == [("System prompt", ""), ("Stop strings", "")]
     assert (page.text_input[0].label, page.text_input[0].value) == ("Name", "")
     assert (page.selectbox[0].label, page.selectbox[0].value, page.selectbox[0].options) == ("Tone", "dry", ["dry", "warm"])
     assert (page.toggle[0].label, page.toggle[0].value) == ("Loud", False)
@@ -140,6 +143,52 @@ def test_settings_that_the_model_cannot_take_any_more_fall_back_to_their_default
     page.run()
     assert not page.exception
     assert next(slider for slider in page.slider if slider.label == "Maximum answer length").value == 50
+
+
+def test_a_run_of_an_earlier_version_opens_and_is_answered_again_with_the_defaults_of_what_it_lacks(
+    page: AppTest, service: InferenceService, database: Engine
+) -> None:
+    run = service.start(ADA, "chat", {"message": "earlier", "temperature": 0.2})
+    wait_until(lambda: (found := Store(database).run(run.id)) and not found.live)
+    older = {name: value for name, value in run.values.items() if name not in ("min_p", "stop", "tone")}
+    with database.begin() as connection:
+        connection.execute(update(runs).values(values=older))
+    page.run()
+    assert not page.exception
+    assert {slider.label: slider.value for slider in page.slider}["Min-p"] == 0
+    page.button(key=f"again-{run.id}").click().run()
+    assert not page.exception
+    assert not page.error
+    (again,) = service.conversation(ADA, run.conversation_id).runs
+    assert (again.id != run.id, again.values["temperature"], again.values["stop"]) == (True, 0.2, "")
+
+
+def test_stop_strings_reach_the_run_and_too_many_are_a_sentence(page: AppTest, service: InferenceService) -> None:
+    page.run()
+    page.text_area[1].set_value("a\nb\nc\nd\ne").run()
+    said(page, "hi")
+    assert [error.value for error in page.error] == [plain("Stop strings: there are 5, and there may be 4. Leave some out.")]
+    assert page.chat_input[0].proto.value == "hi"
+    page.text_area[1].set_value("END\n").run()
+    said(page, "hi")
+    assert not page.error
+    (run,) = service.conversation(ADA, service.conversations(ADA)[0].id).runs
+    assert run.values["stop"] == "END"
+
+
+def test_a_full_queue_is_a_sentence_at_the_answer_and_the_question_stays(page: AppTest, service: InferenceService) -> None:
+    page.run()
+    with_room, full = service._engine, LocalEngine(ScriptedRunner([]), Scheduler(max_waiting=0))
+    service._engine = full
+    said(page, "and me")
+    assert ["The model is busy" in error.value for error in page.error] == [True]
+    assert "and me" in texts(page)
+    service._engine = with_room
+    (run,) = service.conversation(ADA, service.conversations(ADA)[0].id).runs
+    page.button(key=f"retry-{run.id}").click().run()
+    assert not page.error
+    assert "Hello **you**" in texts(page)
+    full.close()
 
 
 @pytest.mark.parametrize("asked", ["deadbeef", "foreign"])
@@ -227,3 +276,34 @@ def test_the_side_panel_lists_conversations_by_their_titles_and_opens_one(page: 
     assert "**first** :red[one]" in texts(page)
     page.button(key="new-chat").click().run()
     assert opened(page) == "new"
+
+
+def test_models_that_come_and_go_are_choices_on_the_open_page(page: AppTest, service: InferenceService) -> None:
+    names = ["first"]
+    service._models = lambda: [ModelInfo(name) for name in names]
+
+    def drawn() -> dict[str, str]:
+        assert not page.run().exception
+        return {one.label: one.value for one in page.selectbox}
+
+    assert "Model" not in drawn()
+    page.sidebar.slider[0].set_value(0.25)
+    names += ["second", "third"]
+    assert drawn()["Model"] == "first"
+    assert page.sidebar.slider[0].value == 0.25, "what was set is kept"
+    page.selectbox(key="field-model").set_value("second")
+    said(page, "Hi")
+    asked = service.conversation(ADA, opened(page)).runs[-1]
+    assert (asked.model, asked.values["model"]) == ("second", "second")
+    wait_until(lambda: not service.conversation(ADA, opened(page)).live_run)
+    page.run()
+    assert any(one.value.startswith("second") for one in page.caption), "who answered stands under the answer"
+
+    names.remove("second")
+    said(page, "Again")
+    assert "second is not there any more" in page.error[0].value.replace("\\", "")
+    assert len(service.conversation(ADA, opened(page)).runs) == 1, "no other answers in its place without a word"
+    assert drawn()["Model"] == "first"
+    assert any("second is not there any more" in one.value.replace("\\", "") for one in page.caption), "at the field too"
+    page.selectbox(key="field-model").set_value("third").run()
+    assert not any("not there any more" in one.value for one in page.caption)
