@@ -50,6 +50,8 @@ class Completion:
 
     def end(self) -> None:
         """Let go of the run; one that has not ended is stopped."""
+        if self._stream.over:
+            return
         self._stream.close()
         with suppress(NotFound):
             self._service.cancel(self._user, self._run.id)

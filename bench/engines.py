@@ -34,8 +34,16 @@ class Asked:
 
 
 def portico(folder: Path) -> Engine:
-    """Portico's engine over the model, loaded as `serve` loads it."""
-    return LocalEngine(runner(folder))
+    """Portico's engine over the model, loaded as `serve` loads it: in a thread that ends with that.
+
+    In the main thread the loading would leave a team of OpenMP threads behind, and with two teams on two cores each waits
+    for the other asleep (libgomp spins less when its threads outnumber the cores).
+    """
+    loaded: list[Any] = []
+    loading = threading.Thread(target=lambda: loaded.append(runner(folder)))
+    loading.start()
+    loading.join()
+    return LocalEngine(loaded[0])
 
 
 def runner(folder: Path) -> Any:

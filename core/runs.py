@@ -158,6 +158,11 @@ class Stream:
         self._last_turn = at
         return event
 
+    @property
+    def over(self) -> bool:
+        """Whether its last event was handed out, or it was closed."""
+        return self._over
+
     def close(self) -> None:
         """Let go of the run."""
         self._over = True

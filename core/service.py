@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from core.engine import Engine, Request
@@ -165,7 +166,7 @@ class InferenceService:
         model = next((one for one in models if one.name == name), ModelInfo(name))  # one that has left by now ends the run
         run = Run(
             id=uuid.uuid4().hex, conversation_id=conversation_id, parent_id=parent_id, user_id=user.id, task=task,
-            model=model.name, revision=model.revision, values=values, seed=seed, versions=_versions(),
+            model=model.name, revision=model.revision, values=values, seed=seed, versions=dict(_versions()),
         )  # fmt: skip
         return run, replace(params, seed=seed)
 
@@ -218,7 +219,9 @@ def _title(message: str) -> str:
     return line if len(line) <= TITLE_LENGTH else line[: TITLE_LENGTH - 1].rstrip() + "…"
 
 
-def _versions() -> dict[str, str]:
+@cache
+def _versions() -> Mapping[str, str]:
+    """Read once: looking for them takes milliseconds."""
     found = {}
     for package in ("torch", "transformers"):
         try:

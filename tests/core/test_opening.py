@@ -15,7 +15,7 @@ from tests.support.families import FAMILIES, generate, make_model
 
 SHARED = [
     "llama", "qwen3", "gemma", "gemma2", "gemma3_text", "gpt2", "mistral", "phi3", "olmo2", "gpt_neox", "qwen2_moe", "mixtral",
-    "cohere2", "smollm3", "gemma3n_text", "deepseek_v3",
+    "cohere2", "smollm3", "gemma3n_text", "deepseek_v3", "gpt_oss",
 ]  # fmt: skip
 
 

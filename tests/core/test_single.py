@@ -36,7 +36,7 @@ LINEAR = "it has layers of the kind linear_attention."
 ALONE = {
     # family: why it answers alone, and whether its cache takes a prompt in pieces
     "bloom": (CHANGES, True), "mpt": (CHANGES, True), "falcon": (CHANGES, True), "phimoe": (CHANGES, True),
-    "gpt_oss": (CHANGES, True), "openai-gpt": (CHANGES, False), "rwkv": (CHANGES, True),
+    "openai-gpt": (CHANGES, False), "rwkv": (CHANGES, True),
     "longrope": (SCALED, False), "dynamic": (SCALED, False),
     "mamba": (LINEAR, False), "mamba2": (LINEAR, True), "recurrent_gemma": (LINEAR, False), "jamba": (LINEAR, False),
     "bamba": (LINEAR, True), "granitemoehybrid": (LINEAR, True), "qwen3_next": (LINEAR, True),
