@@ -124,6 +124,14 @@ def doctor(
         raise typer.Exit(1)
 
 
+@cli.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, add_help_option=False)
+def bench(ctx: typer.Context) -> None:
+    """Measure the engine and the guard beside what people do without them; `make bench` does the same."""
+    from bench.__main__ import main
+
+    main(ctx.args)
+
+
 cli.add_typer(people, name="user")
 
 
