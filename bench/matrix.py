@@ -71,8 +71,7 @@ class Pool:
         """Raises Crashed."""
         if row not in self._running:
             self._running[row] = self._start(row)
-            if row != "g":
-                self._play(row, replace(self._plan(2, 1), cap_s=FULL_CAP_S))  # to warm up: caches, threads, lazy starts
+            self._play(row, replace(self._plan(2, 1), cap_s=FULL_CAP_S))  # to warm up: caches, threads, lazy starts
         return self._play(row, plan)
 
     def _play(self, row: str, plan: Plan) -> dict[str, Any]:

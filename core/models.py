@@ -33,6 +33,7 @@ SMALL_FILES = ["*.json", "*.jinja", "*.txt", "*.model"]  # config and tokenizer;
 WEIGHTS = "model*.safetensors"  # not a second copy in another layout, such as consolidated.safetensors
 MAX_DEFAULT_TOKENS = 512
 BYTES = {"float32": 4, "bfloat16": 2}
+CARD_SHARE = 0.8  # of a GPU's free memory, for the key-value cache
 UNKNOWN_CACHE = 10**6  # tokens, where a config does not tell what one takes
 
 
@@ -49,7 +50,14 @@ class Checked:
     @property
     def weights(self) -> int:
         """What they take when they are loaded, in bytes, with what a step computes with."""
-        return weights_needed(self.parameters, BYTES[self.dtype])
+        return weights_needed(self.parameters + self._held_twice, BYTES[self.dtype])
+
+    @property
+    def _held_twice(self) -> int:
+        """Parameters of an output layer that is the input embedding, too: laid out for the CPU, it is kept as both."""
+        text = self.config.get("text_config") or self.config
+        tied = self.dtype == "float32" and (text.get("tie_word_embeddings") or self.config.get("tie_word_embeddings"))
+        return int(text.get("vocab_size", 0)) * int(text.get("hidden_size") or text.get("n_embd") or 0) if tied else 0
 
     @property
     def token_cache(self) -> int:
@@ -120,8 +128,10 @@ def load_model(checked: Checked, importing: AbstractContextManager[object], repo
         name=checked.reference.name, revision=_revision(checked), context=_context(checked.config, tokenizer.model_max_length),
         parameters=checked.parameters, device=device, dtype=checked.dtype, memory=checked.weights + cache_bytes,
     )  # fmt: skip
+    if device == "cuda":  # what the host's memory allows may be more than the card has left
+        cache_bytes = min(cache_bytes, int(CARD_SHARE * torch.cuda.mem_get_info()[0]))
     capacity = cache_bytes // checked.token_cache if checked.token_cache else UNKNOWN_CACHE
-    return open_runner(model, tokenizer, info, capacity)
+    return open_runner(model, tokenizer, info, capacity, cache_bytes)
 
 
 def sampling_defaults(folder: Path) -> SamplingParams:

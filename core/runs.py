@@ -38,13 +38,15 @@ class LiveRun:
         with self._lock:
             if self.done.is_set():
                 return
+            changed = True
             if isinstance(event, Delta):
                 self._text.append(event.text)
                 self._length += len(event.text)
             else:
                 self.signals.append(event)
-                self._run = _advance(self._run, event)
-            self._unsaved = True
+                before, self._run = self._run, _advance(self._run, event)
+                changed = self._run is not before
+            self._unsaved |= changed
             if not self._run.live:
                 self.done.set()
             watchers = tuple(self._watchers)

@@ -36,7 +36,7 @@ class Engine(Protocol):
         """How many requests have been submitted and not ended."""
 
     def submit(self, request: Request, emit: Emit) -> None:
-        """Take `request` and return at once; `emit` gets its events, in order, from any thread, and must not block."""
+        """Take `request` and return at once. `emit` gets its events, in order, from any thread; it must not block or raise."""
 
     def cancel(self, request_id: str) -> None:
         """End it with `Finished(reason="cancelled")` before the next token; unknown or ended ids are ignored."""

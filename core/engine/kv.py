@@ -38,6 +38,13 @@ class Slab:
             held = self.layers[index] = (self._grown(held and held[0], keys), self._grown(held and held[1], values))
         return held
 
+    def shrink(self) -> None:
+        """Give back rows once most are idle."""
+        for index, (keys, values) in self.layers.items():
+            if len(self.owners) * 2 < keys.shape[0]:
+                used = len(self.owners)
+                self.layers[index] = (self._grown(keys[:used], keys[0]), self._grown(values[:used], values[0]))
+
     def _grown(self, old: torch.Tensor | None, like: torch.Tensor) -> torch.Tensor:
         rows = int(len(self.owners) * SPARE)
         new = like.new_zeros(rows, self.length, *like.shape[1:])  # zeros: what is masked must still be finite
@@ -99,6 +106,12 @@ class KeyValueCache:
             keys[row.index].zero_()
             values[row.index].zero_()
 
+    @property
+    def token_bytes(self) -> int:
+        """What a token takes in all layers, by the rows that there are; 0 before the first."""
+        layers = next((slab.layers for slab in self._slabs.values()), {})
+        return sum(part[0, 0].nbytes for pair in layers.values() for part in pair)
+
     def clear(self) -> None:
         """Let go of everything."""
         self._slabs.clear()
@@ -108,9 +121,12 @@ class KeyValueCache:
     def _take(self, sequence_id: str, length: int) -> Row:
         slab = self._slabs.setdefault(length, Slab(length))
         slab.owners.append(sequence_id)
+        row = len(slab.owners) - 1
         for index, (keys, values) in list(slab.layers.items()):
-            slab.layer(index, keys[0], values[0])
-        return Row(slab, len(slab.owners) - 1)
+            for part in slab.layer(index, keys[0], values[0]):
+                if part.dtype != torch.float32:
+                    part[row].zero_()  # small dtypes overflow, and what is no number there would spoil this one
+        return Row(slab, row)
 
     def _free(self, row: Row) -> None:
         slab, last = row.slab, len(row.slab.owners) - 1
@@ -120,7 +136,9 @@ class KeyValueCache:
             slab.owners[row.index] = slab.owners[last]
             self._rows[slab.owners[last]].index = row.index
         slab.owners.pop()
-        if not slab.owners:
+        if slab.owners:
+            slab.shrink()
+        else:
             del self._slabs[slab.length]
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 from core.engine.base import Decode, Outcome, Request, Runner
 from core.engine.pace import Pace
-from core.engine.scheduler import Reuse, Scheduler, Sequence, Step
+from core.engine.scheduler import Release, Reuse, Scheduler, Sequence, Step
 from core.engine.text import StopStrings
-from core.errors import Busy, Interrupted, OutOfMemory, Stopping, failed_of, log
+from core.errors import Busy, Interrupted, OutOfMemory, Stopping, UserError, failed_of, log
 from core.types import Delta, Emit, Finished, FinishReason, Queued, Started, Usage
 
 TELL_S = 5.0  # who waits gets a new estimate so often
@@ -58,6 +58,8 @@ class LocalEngine:
         try:
             context = self.model.context
             prompt = self._runner.encode(request.messages, room=min(request.params.max_tokens, context // 2))
+            if not prompt:
+                raise UserError("There is nothing in this for the model to read. Write a message.")
             params = replace(request.params, max_tokens=min(request.params.max_tokens, context - len(prompt)))
             sequence = Sequence(request.id, prompt, params, self._runner.eos, request.user_id)
             job = _Job(sequence, emit, self._runner.decoder(), StopStrings(params.stop), submitted)
@@ -92,39 +94,39 @@ class LocalEngine:
             raise Busy(full.waiting, self._eta(0), full.own) from None
 
     def _loop(self) -> None:
-        while steps := self._next_steps():
-            begun = self._clock()
+        while work := self._next():
+            ops, steps = work
+            begun, trying = self._clock(), False
             try:
-                outcomes = self._runner.run(steps)
+                for op in ops:  # only this thread talks to the runner
+                    if isinstance(op, Reuse):
+                        self._runner.reuse(op)
+                    else:
+                        self._runner.release(op.id, op.keep)
+                trying = True
+                outcomes = self._runner.run(steps) if steps else []
             except Exception as error:  # the engine lives on
-                self._recover(steps, error)
+                self._recover(steps if trying else [], error)  # what fails between steps is nobody's fault
                 continue
-            self._pace.observe(sum(len(step.tokens) for step in steps), self._clock() - begun)
-            with self._wake:
-                self._book(steps, outcomes)
+            if steps:
+                self._pace.observe(sum(len(step.tokens) for step in steps), self._clock() - begun)
+                with self._wake:
+                    self._book(steps, outcomes)
         self._runner.close()
 
-    def _next_steps(self) -> list[Step]:
-        """What to compute next, waited for if need be; empty when the engine was closed."""
-        while True:
-            with self._wake:
+    def _next(self) -> tuple[list[Release | Reuse], list[Step]] | None:
+        """What to do to the cache and then to compute, waited for if need be; None when the engine was closed."""
+        with self._wake:
+            while True:
                 steps = [] if self._closed else self._scheduler.schedule()
-                ops = self._scheduler.take_cache_ops()
                 for step in steps:
                     self._start(self._jobs[step.sequence.id])
                 self._announce_positions()
-                if not steps and not ops:
-                    if self._closed:
-                        return []
-                    self._wake.wait()
-                    continue
-            for op in ops:  # only this thread talks to the runner's cache
-                if isinstance(op, Reuse):
-                    self._runner.reuse(op)
-                else:
-                    self._runner.release(op.id, op.keep)
-            if steps:
-                return steps
+                if (ops := self._scheduler.take_cache_ops()) or steps:
+                    return ops, steps
+                if self._closed:
+                    return None
+                self._wake.wait()
 
     def _recover(self, steps: Seq[Step], error: Exception) -> None:
         """A step failed as a whole: find out whose fault it was, and end that one alone."""

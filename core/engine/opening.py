@@ -31,12 +31,15 @@ WINDOW = 4  # tokens, shorter than the longer of these prompts
 PARTS = ((7, 5, 1), (20, 1, 1))  # how two made-up prompts are read in three steps when a model is tried
 
 
-def open_runner(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, info: ModelInfo, capacity: int) -> Runner:
-    """`capacity` is how many tokens the key-value cache may hold. Changes `model`: its linear layers are packed on a CPU.
+def open_runner(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, info: ModelInfo, capacity: int, cache_bytes: int = 0
+) -> Runner:
+    """`capacity` is how many tokens the key-value cache may hold, as the config tells; with `cache_bytes` it is as many as
+    find room in those, by what a token is seen to take. Changes `model`: its linear layers are packed on a CPU.
 
     Raises ModelError if it cannot answer to text alone.
     """
-    info = replace(info, context=min(info.context, capacity))
+    whole, info = info, replace(info, context=min(info.context, capacity))
     text, eos = ChatText(tokenizer, info.context), end_tokens(model, tokenizer)
     alone = why_alone(model)
     if not alone:
@@ -47,9 +50,13 @@ def open_runner(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, info
                 if model.device.type == "cpu":
                     pack(model)
                 runner = BatchRunner(model, text, eos, info, capacity)
-                found = _batched_logits(runner)
+                found, token_bytes = _batched_logits(runner)
             if _same(wanted, found, model.dtype):
-                return runner
+                if not cache_bytes or capacity * token_bytes == cache_bytes:
+                    return runner
+                capacity = max(cache_bytes // token_bytes, 1)
+                info = replace(whole, context=min(whole.context, capacity))
+                return BatchRunner(model, ChatText(tokenizer, info.context), eos, info, capacity)
             alone = "its answers change when it computes several at once."
         except Exception:  # whatever keeps a model from a batch, it serves one at a time
             log.info("%s cannot share a batch", info.name, exc_info=True)
@@ -111,8 +118,8 @@ def _plain_logits(model: PreTrainedModel) -> list[torch.Tensor]:
     return [logits[end] for places in ends for logits, end in zip(whole, places, strict=True)]
 
 
-def _batched_logits(runner: BatchRunner) -> list[torch.Tensor]:
-    """The same of the runner, which reads both prompts side by side."""
+def _batched_logits(runner: BatchRunner) -> tuple[list[torch.Tensor], int]:
+    """The same of the runner, which reads both prompts side by side; and what a token takes in its cache, in bytes."""
     prompts = _prompts(runner.vocabulary)
     sequences = [Sequence(f"trial-{index}", prompt, SamplingParams()) for index, prompt in enumerate(prompts)]
     found = []
@@ -125,9 +132,10 @@ def _batched_logits(runner: BatchRunner) -> list[torch.Tensor]:
         found += [logits[ordered.index(step)] for step in steps]
         for step in steps:
             step.sequence.computed += len(step.tokens)
+    token_bytes = runner.token_bytes
     for sequence in sequences:
         runner.release(sequence.id)
-    return found
+    return found, token_bytes
 
 
 def _reads_in_pieces(model: PreTrainedModel, name: str) -> bool:

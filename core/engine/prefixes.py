@@ -22,35 +22,43 @@ class Source:
 
 
 class Prefixes:
-    """The token ids of what the runner keeps, the least recently used first."""
+    """The token ids of what the runner keeps, the least recently used first.
+
+    Nobody is served what was computed for another person: how soon an answer begins would tell what they had asked.
+    """
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, list[int]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[str, list[int]]] = OrderedDict()
         self.tokens = 0
 
-    def keep(self, sequence_id: str, tokens: list[int]) -> bool:
+    def keep(self, sequence_id: str, user_id: str, tokens: list[int]) -> bool:
         """Keep `tokens`, unless they are too few or kept already; whether they are."""
-        if len(tokens) < LEAST or any(kept[: len(tokens)] == tokens for kept in self._kept.values()):
+        known = any(owner == user_id and kept[: len(tokens)] == tokens for owner, kept in self._kept.values())
+        if len(tokens) < LEAST or known:
             return False
-        self._kept[sequence_id] = tokens
+        self._kept[sequence_id] = (user_id, tokens)
         self.tokens += len(tokens)
         return True
 
     def pop_outgrown(self, sequence_id: str) -> list[str]:
         """Forget those that a kept sequence begins with, such as its own conversation's earlier turns; their ids."""
-        whole = self._kept[sequence_id]
-        outgrown = [one for one, kept in self._kept.items() if one != sequence_id and whole[: len(kept)] == kept]
+        mine, whole = self._kept[sequence_id]
+        outgrown = [
+            one for one, (owner, kept) in self._kept.items()
+            if one != sequence_id and owner == mine and whole[: len(kept)] == kept
+        ]  # fmt: skip
         for one in outgrown:
-            self.tokens -= len(self._kept.pop(one))
+            self.tokens -= len(self._kept.pop(one)[1])
         return outgrown
 
-    def find(self, prompt: list[int], running: Iterable[Sequence]) -> Source | None:
-        """Whose computed tokens `prompt` shares the most of, at least LEAST."""
+    def find(self, user_id: str, prompt: list[int], running: Iterable[Sequence]) -> Source | None:
+        """Which of the person's sequences `prompt` shares the most computed tokens with, at least LEAST."""
         best: Source | None = None
-        for sequence_id, kept in self._kept.items():
-            best = _longer(best, sequence_id, prompt, kept)
+        for sequence_id, (owner, kept) in self._kept.items():
+            if owner == user_id:
+                best = _longer(best, sequence_id, prompt, kept)
         for sequence in running:
-            if sequence.computed >= LEAST:
+            if sequence.user_id == user_id and sequence.computed >= LEAST:
                 best = _longer(best, sequence.id, prompt, sequence.read(0, min(sequence.computed, len(prompt))))
         if best and best.id in self._kept:
             self._kept.move_to_end(best.id)
@@ -60,7 +68,7 @@ class Prefixes:
         """Forget the least recently used but one; its id, or None if there is no other."""
         oldest = next((sequence_id for sequence_id in self._kept if sequence_id != but), None)
         if oldest is not None:
-            self.tokens -= len(self._kept.pop(oldest))
+            self.tokens -= len(self._kept.pop(oldest)[1])
         return oldest
 
 

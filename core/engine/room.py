@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import sys
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -79,5 +80,7 @@ def give_back() -> None:
     gc.collect()
     if frozen:
         gc.freeze()
+    if (torch := sys.modules.get("torch")) and torch.cuda.is_available():
+        torch.cuda.empty_cache()
     with suppress(AttributeError, OSError):  # glibc's alone
         ctypes.CDLL(None).malloc_trim(0)

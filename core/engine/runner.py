@@ -46,6 +46,11 @@ class BatchRunner:
     def vocabulary(self) -> int:
         return int(self._model.config.get_text_config().vocab_size)
 
+    @property
+    def token_bytes(self) -> int:
+        """What a token takes in the cache, in bytes; 0 while nothing is in it."""
+        return self._cache.token_bytes
+
     def run(self, steps: Seq[Step]) -> list[Outcome]:
         ordered, logits = self.forward(steps)
         sampling = [step.sequence for step in ordered if step.samples]
@@ -84,13 +89,17 @@ class BatchRunner:
 
     def reset(self) -> None:
         self._cache.clear()
+        self._choices.clear()  # each is made again as it was, by its seed and what was generated
 
     def close(self) -> None:
         self._cache.clear()
         del self._model
 
     def _sample(self, sequences: list[Sequence], logits: torch.Tensor) -> dict[str, Outcome]:
-        choices = [self._choices.setdefault(one.id, Choice(one.params)) for one in sequences]
+        for one in sequences:
+            if one.id not in self._choices:
+                self._choices[one.id] = Choice(one.params)
+        choices = [self._choices[one.id] for one in sequences]
         outcomes: dict[str, Outcome] = {}
         for sequence, token in zip(sequences, choose(logits, sequences, choices), strict=True):
             outcomes[sequence.id] = token

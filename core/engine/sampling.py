@@ -9,6 +9,7 @@ import torch
 from core.engine.scheduler import Sequence
 from core.types import SamplingParams
 
+COLD = 1e-5  # a temperature below this is greedy: scores divided by it are no numbers
 NARROW = 256  # likeliest tokens that are sorted first; nearly always top-p keeps no more
 
 
@@ -17,21 +18,33 @@ class Choice:
 
     def __init__(self, params: SamplingParams) -> None:
         self.params = params
-        self.generator = torch.Generator()  # on the CPU for every device, so that a seed gives the same numbers
-        if params.seed is not None:
-            self.generator.manual_seed(params.seed)
+        self._generator = torch.Generator()  # on the CPU for every device, so that a seed gives the same numbers
+        self._seed = self._generator.seed() if params.seed is None else params.seed
+        self._drawn = -1
         self._seen: torch.Tensor | None = None
         self._read = 0
 
     @property
     def plain(self) -> bool:
         """Whether the likeliest token is the choice."""
-        return self.params.temperature == 0 and self.params.repetition_penalty == 1
+        return self._greedy and self.params.repetition_penalty == 1
+
+    @property
+    def _greedy(self) -> bool:
+        return self.params.temperature < COLD
+
+    def number(self, position: int) -> float:
+        """The random number in [0, 1) for the answer's token at `position`: the same however often it was drawn before."""
+        if position != self._drawn:  # the first, or one after a step that failed, or a sequence that was sent back
+            self._generator.manual_seed(self._seed)
+            torch.rand(position, generator=self._generator, dtype=torch.float64)
+        self._drawn = position + 1
+        return float(torch.rand(1, generator=self._generator, dtype=torch.float64))
 
     @property
     def top_k(self) -> int:
         """0 keeps all; greedy is the likeliest one."""
-        return 1 if self.params.temperature == 0 else self.params.top_k
+        return 1 if self._greedy else self.params.top_k
 
     @property
     def filters(self) -> bool:
@@ -40,7 +53,7 @@ class Choice:
 
     def scores(self, logits: torch.Tensor, sequence: Sequence) -> torch.Tensor:
         """`logits` [vocabulary] after penalty and temperature, in float32."""
-        return self._penalized(logits.float(), sequence) / (self.params.temperature or 1.0)
+        return self._penalized(logits.float(), sequence) / (1.0 if self._greedy else self.params.temperature)
 
     def _penalized(self, logits: torch.Tensor, sequence: Sequence) -> torch.Tensor:
         """The tokens of `sequence` made less likely (Keskar et al., CTRL, 2019, section 4.1)."""
@@ -66,26 +79,32 @@ def choose(logits: torch.Tensor, sequences: Seq[Sequence], choices: Seq[Choice])
     for drawn, draw in ((sorting, _draw_sorted), (whole, _draw_whole)):
         if drawn:
             scores = torch.stack([choices[index].scores(logits[index], sequences[index]) for index in drawn])
-            for index, token in zip(drawn, draw(scores, [choices[index] for index in drawn]), strict=True):
+            numbers = [choices[index].number(len(sequences[index].generated)) for index in drawn]
+            column = torch.tensor(numbers, dtype=torch.float64, device=logits.device)[:, None]
+            for index, token in zip(drawn, draw(scores, [choices[index] for index in drawn], column), strict=True):
                 found[index] = token
     return [token if number else None for token, number in zip(found, torch.isfinite(best).tolist(), strict=True)]
 
 
-def _draw_whole(scores: torch.Tensor, choices: Seq[Choice]) -> list[int]:
-    """Drawn from all of `scores` [choices, vocabulary] that min-p leaves: no need to sort them."""
+def _draw_whole(scores: torch.Tensor, choices: Seq[Choice], numbers: torch.Tensor) -> list[int]:
+    """Drawn from all of `scores` [choices, vocabulary] that min-p leaves: no need to sort them. `numbers` is [choices, 1]."""
     odds = scores.softmax(-1)
-    odds = odds.masked_fill(odds < _column(odds, [choice.params.min_p for choice in choices]) * odds.amax(-1, keepdim=True), 0.0)
-    return _pick(odds, choices)[:, 0].tolist()
+    least = _column(odds, [choice.params.min_p for choice in choices]) * odds.amax(-1, keepdim=True)
+    return _pick(odds.masked_fill(odds < least, 0.0), numbers)[:, 0].tolist()
 
 
-def _draw_sorted(scores: torch.Tensor, choices: Seq[Choice]) -> list[int]:
-    """Drawn from what top-k, top-p and min-p leave of `scores` [choices, vocabulary]."""
-    width = min(scores.shape[1], max(NARROW, *(choice.params.top_k for choice in choices)))
+def _draw_sorted(scores: torch.Tensor, choices: Seq[Choice], numbers: torch.Tensor, width: int = NARROW) -> list[int]:
+    """Drawn from what top-k, top-p and min-p leave of `scores` [choices, vocabulary], of which `width` are sorted."""
+    width = min(scores.shape[1], max(width, *(choice.params.top_k for choice in choices), 0))
     odds, ids = _filtered(scores, width, choices)
-    unsure = [place for place, choice in enumerate(choices) if not choice.top_k]
-    if width < scores.shape[1] and bool((odds[unsure, -1] > 0).any()):  # top-p keeps more than these
-        odds, ids = _filtered(scores, scores.shape[1], choices)
-    return ids.gather(-1, _pick(odds, choices))[:, 0].tolist()
+    tokens: list[int] = ids.gather(-1, _pick(odds, numbers))[:, 0].tolist()
+    if width < scores.shape[1]:  # top-p may keep more than these
+        ends = odds[:, -1].tolist()
+        unsure = [place for place, choice in enumerate(choices) if ends[place] > 0 and not choice.top_k]
+        for place in unsure:
+            here = slice(place, place + 1)
+            tokens[place] = _draw_sorted(scores[here], choices[here], numbers[here], scores.shape[1])[0]
+    return tokens
 
 
 def _filtered(scores: torch.Tensor, width: int, choices: Seq[Choice]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -102,12 +121,13 @@ def _filtered(scores: torch.Tensor, width: int, choices: Seq[Choice]) -> tuple[t
     return odds.masked_fill(odds < min_p * odds[:, :1], 0.0), ids
 
 
-def _pick(odds: torch.Tensor, choices: Seq[Choice]) -> torch.Tensor:
-    """A place in each row of `odds`, [rows, 1], drawn with that row's generator."""
-    numbers = torch.cat([torch.rand(1, generator=choice.generator, dtype=torch.float64) for choice in choices])
+def _pick(odds: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+    """A place in each row of `odds`, [rows, 1], by that row's number in [0, 1)."""
     sums = odds.double().cumsum(-1)
-    last = odds.shape[-1] - 1 - (odds.flip(-1) > 0).int().argmax(-1, keepdim=True)
-    return torch.searchsorted(sums, numbers.to(sums.device)[:, None] * sums[:, -1:], right=True).minimum(last)
+    total = sums[:, -1:].contiguous()
+    places = torch.searchsorted(sums, numbers * total, right=True)
+    last = torch.searchsorted(sums, total)  # the last that has any odds: rounding must not lead beyond it
+    return places.minimum(last).clamp(max=odds.shape[-1] - 1)  # a row of no numbers has none; `choose` tells it
 
 
 def _column(like: torch.Tensor, values: Seq[float]) -> torch.Tensor:

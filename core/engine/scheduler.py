@@ -17,7 +17,8 @@ from core.errors import Busy
 from core.types import FinishReason, SamplingParams
 
 HEADROOM = 64  # tokens of an answer for which room is made at a time
-MAX_TRIES = 3  # how often a sequence may be in a step that fails before it is taken to be the cause
+GOOD_STEPS = 100  # after so many, a batch that was made smaller for want of memory may be larger by one again
+MAX_TRIES = 3  # how often in a row a sequence may be in a step that fails before it is taken to be the cause
 
 
 @dataclass(slots=True, eq=False)
@@ -99,6 +100,7 @@ class Scheduler:
     ) -> None:  # fmt: skip
         self.max_running, self.max_waiting, self._chunk = max_running, max_waiting, chunk
         self._capacity, self._cost = capacity, cost
+        self._most, self._good = max_running, 0
         self.running: list[Sequence] = []
         self._waiting: list[Sequence] = []  # in order of arrival
         self._prefixes = Prefixes() if reuse else None
@@ -141,7 +143,9 @@ class Scheduler:
             self._waiting.remove(sequence)
             return
         self.running.remove(sequence)
-        kept = bool(keep and self._prefixes and self._prefixes.keep(sequence.id, sequence.read(0, sequence.computed)))
+        kept = bool(
+            keep and self._prefixes and self._prefixes.keep(sequence.id, sequence.user_id, sequence.read(0, sequence.computed))
+        )
         self._cache_ops.append(Release(sequence.id, sequence.computed if kept else 0))
         if self._prefixes and kept:
             self._cache_ops += map(Release, self._prefixes.pop_outgrown(sequence.id))
@@ -185,7 +189,8 @@ class Scheduler:
             if len(self.running) >= self.max_running:
                 return
             wanted = self._cost(sequence.reach)
-            source = self._prefixes.find(sequence.read(0, sequence.length - 1), self.running) if self._prefixes else None
+            prompt = sequence.read(0, sequence.length - 1)
+            source = self._prefixes.find(sequence.user_id, prompt, self.running) if self._prefixes else None
             if not self._forget(wanted, source) and self.running:
                 return  # nobody overtakes: a long prompt would wait for ever
             self._waiting.remove(sequence)
@@ -193,14 +198,18 @@ class Scheduler:
             if source:
                 sequence.computed = source.length
                 self._cache_ops.append(Reuse(sequence.id, sequence.reach, source))
-                self._forget(0)  # its source, if it found room for no more than itself
+                self._forget(0)  # its source, if there is room for no more than itself
 
     def _used(self) -> int:
-        kept = self._prefixes.tokens if self._prefixes else 0
-        return sum(self._cost(one.reach) for one in self.running) + kept
+        return self._running_cost() + (self._prefixes.tokens if self._prefixes else 0)
+
+    def _running_cost(self) -> int:
+        return sum(self._cost(one.reach) for one in self.running)
 
     def _forget(self, wanted: int, but: Source | None = None) -> bool:
         """Let go of kept prefixes, the least recently used first, until `wanted` more tokens find room; whether they do."""
+        if self._running_cost() + wanted + (but.length if but else 0) > self._capacity:
+            return False  # they would be let go of in vain
         while self._used() + wanted > self._capacity:
             forgotten = self._prefixes.pop_oldest(but.id if but else "") if self._prefixes else None
             if forgotten is None:
@@ -222,11 +231,12 @@ class Scheduler:
 
     def retry(self, steps: Seq[Step], smaller: bool = False) -> list[Sequence]:
         """After a step that failed, and a runner that was reset: all that run start anew, those of `steps` one at a time to
-        find whose fault it was, and in `smaller` batches from now on if memory was short. Returns whom to end: who failed
-        alone, or too often.
+        find whose fault it was, and in `smaller` batches for a while if memory was short. Returns whom to end: who failed
+        alone, or too often in a row.
         """
+        smaller = smaller and len(steps) > 1
         if smaller:
-            self.max_running = max(1, len(steps) // 2)
+            self.max_running, self._good = len(steps) // 2, 0
         if self._prefixes:
             self._prefixes = Prefixes()
         self._cache_ops = [op for op in self._cache_ops if isinstance(op, Release)]
@@ -234,7 +244,7 @@ class Scheduler:
             sequence.computed = 0
         blamed = []
         for sequence in (step.sequence for step in steps if not step.sequence.finished):
-            sequence.failures += 1
+            sequence.failures += not smaller
             sequence.suspect = True
             if len(steps) == 1 or sequence.failures > MAX_TRIES:
                 blamed.append(sequence)
@@ -247,6 +257,9 @@ class Scheduler:
 
         A sequence that reached an end-of-sequence token or its limit is marked `finished` and leaves.
         """
+        self._good += 1
+        if self.max_running < self._most and self._good % GOOD_STEPS == 0:
+            self.max_running += 1
         for step, token in zip(steps, tokens, strict=True):
             sequence = step.sequence
             if sequence.finished:
@@ -254,7 +267,7 @@ class Scheduler:
             sequence.computed += len(step.tokens)
             if token is None:
                 continue
-            sequence.suspect = False
+            sequence.suspect, sequence.failures = False, 0
             sequence.generated.append(token)
             if token in sequence.eos:
                 self.remove(sequence, "stop")

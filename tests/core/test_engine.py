@@ -8,7 +8,7 @@ import pytest
 
 from core.engine import LocalEngine, Request
 from core.engine.base import Outcome
-from core.engine.scheduler import Scheduler, Step
+from core.engine.scheduler import Reuse, Scheduler, Step
 from core.errors import NoNumbers
 from core.types import Delta, Event, Failed, Finished, Message, Queued, SamplingParams, Started
 from tests.support.clock import wait_until
@@ -208,6 +208,37 @@ def test_one_that_has_no_memory_even_alone_is_told_so(make_engine: MakeEngine) -
     end = Asked(make_engine(Full(["a"], parallel=4)), "a").wait()
     assert isinstance(end, Failed)
     assert "no memory left" in end.message
+
+
+@pytest.mark.parametrize("act", ["reuse", "release"])
+def test_a_cache_that_fails_between_steps_costs_nobody_an_answer(make_engine: MakeEngine, act: str) -> None:
+    class Fragile(ScriptedRunner):
+        failed = False
+
+        def fail_once(self) -> None:
+            if not self.failed:
+                self.failed = True
+                raise MemoryError
+
+        def release(self, sequence_id: str, keep: int = 0) -> None:
+            if act == "release":
+                self.fail_once()
+
+        def reuse(self, reuse: Reuse) -> None:
+            if act == "reuse":
+                self.fail_once()
+
+        def encode(self, messages: object, room: int) -> list[int]:
+            super().encode(messages, room)  # type: ignore[arg-type]
+            return [0] * 40
+
+    runner = Fragile(["a"] * 5, pace_s=0.002, parallel=4)
+    engine = make_engine(runner)
+    for name in "abc":
+        asked = Asked(engine, name)
+        assert isinstance(asked.wait(), Finished)
+        assert asked.text == "aaaaa"
+    wait_until(lambda: runner.failed)
 
 
 def test_no_numbers_end_one_sequence_and_not_its_neighbours(make_engine: MakeEngine) -> None:

@@ -14,14 +14,16 @@ import transformers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from core.engine import kv
+from core.engine import scheduler as scheduling
 from core.engine.opening import open_runner
 from core.engine.runner import BatchRunner
-from core.engine.scheduler import Reuse, Scheduler, Sequence
+from core.engine.scheduler import Release, Reuse, Scheduler, Sequence
 from core.errors import NoNumbers
 from core.models import find_model, load_model, parse_reference
 from core.types import Message, ModelInfo, SamplingParams
 
-CONTEXT = 128
+CONTEXT = 256
 COMMON = {
     "vocab_size": 97, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
     "num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": CONTEXT, "initializer_range": 0.5,
@@ -46,11 +48,17 @@ SHAPE_NAMES = list(SHAPES)
 
 
 @pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """A second thread has nothing to do in models as small as these."""
+def small_steps() -> Iterator[None]:
+    """Rows and headroom of a few tokens, so that sequences of these lengths move, grow and are sent back.
+
+    One thread: a second has nothing to do in models as small as these.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scheduling, "HEADROOM", 3)
+        patch.setattr(kv, "SMALLEST", 8)
+        yield
     torch.set_num_threads(threads)
 
 
@@ -124,7 +132,7 @@ def test_every_shape_shares_a_batch(twins: Twins) -> None:
     assert twins.runner.model.alone == ""
 
 
-@given(CALLS, st.integers(1, 6), st.integers(1, 24), st.sampled_from([400, 10**6]), st.integers(0, 30))
+@given(CALLS, st.integers(1, 6), st.integers(1, 24), st.sampled_from([60, 110, 10**6]), st.integers(0, 30))
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_greedy_output_is_that_of_generate_alone_or_in_a_batch(
     twins: Twins, calls: list[tuple[list[int], int, int]], running: int, chunk: int, capacity: int, shared: int
@@ -156,6 +164,41 @@ def test_a_seed_gives_the_same_whatever_shares_the_batch(
     ]
     serve(llama.runner, [*others, (3, mine)], Scheduler(6, chunk=lambda decoding: 16, reuse=True, max_waiting=100))
     assert mine.generated == answer(llama.runner, mine.prompt, temperature=1.3, max_tokens=12, seed=seed, **filters)
+
+
+@pytest.mark.parametrize("params", [{"temperature": 0}, {"temperature": 1.3, "seed": 7}], ids=["greedy", "seeded"])
+def test_one_that_is_sent_back_goes_on_as_if_it_had_not_been(llama: Twins, params: dict[str, Any]) -> None:
+    sequences = [
+        Sequence(str(n), list(range(5 + n, 25 + n)), SamplingParams(**params, max_tokens=40), frozenset(), str(n))
+        for n in range(2)
+    ]
+    scheduler = Scheduler(2, capacity=80, cost=llama.runner.cost)
+    for sequence in sequences:
+        scheduler.add(sequence)
+    sent_back = False
+    while steps := scheduler.schedule():
+        for op in scheduler.take_cache_ops():
+            assert isinstance(op, Release)
+            llama.runner.release(op.id, op.keep)
+        scheduler.postprocess(steps, llama.runner.run(steps))
+        sent_back |= any(one.generated for one in scheduler.waiting)
+    llama.runner.reset()
+    assert sent_back
+    for sequence in sequences:
+        alone = Sequence("alone", sequence.prompt, sequence.params)
+        serve(llama.runner, [(0, alone)], Scheduler())
+        assert sequence.generated == alone.generated
+
+
+def test_a_step_that_is_done_again_draws_the_same(llama: Twins) -> None:
+    sequence = Sequence("again", [5, 6, 7], SamplingParams(1.5, max_tokens=9, seed=3), frozenset())
+    scheduler = Scheduler()
+    scheduler.add(sequence)
+    while steps := scheduler.schedule():
+        first, second = llama.runner.run(steps), llama.runner.run(steps)
+        assert first == second
+        scheduler.postprocess(steps, second)
+    llama.runner.reset()
 
 
 def test_seeds_differ(llama: Twins) -> None:

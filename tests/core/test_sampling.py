@@ -67,6 +67,17 @@ def test_a_seed_gives_the_same_whatever_shares_the_batch() -> None:
         assert draw(logits, [one])[0] == draw(logits, [*others, one])[-1] == draw(logits, [one, *others])[0]
 
 
+def test_a_temperature_of_almost_nothing_is_greedy() -> None:
+    logits = torch.zeros(VOCABULARY)
+    logits[7] = 2.0
+    assert draw(logits, [SamplingParams(1e-39, seed=1)]) == [7]
+
+
+def test_without_a_seed_each_is_another() -> None:
+    drawn = draw(torch.zeros(VOCABULARY), [SamplingParams(1.0)] * 20)
+    assert len(set(drawn)) > 3
+
+
 def test_greedy_is_the_likeliest_and_the_penalty_moves_it() -> None:
     logits = torch.zeros(VOCABULARY)
     logits[7], logits[20] = 2.0, 1.9

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.engine.scheduler import Release, Reuse, Scheduler, Sequence
+from core.engine.scheduler import GOOD_STEPS, MAX_TRIES, Release, Reuse, Scheduler, Sequence
 from core.errors import Busy
 from core.types import SamplingParams
 
@@ -133,11 +133,11 @@ TURN = list(range(100, 140))
 
 def test_a_conversations_next_turn_begins_with_what_was_computed_for_the_last() -> None:
     scheduler = Scheduler(max_running=2, reuse=True)
-    scheduler.add(sequence("first", TURN, max_tokens=3))
+    scheduler.add(sequence("first", TURN, max_tokens=3, user="ada"))
     while step(scheduler):
         pass
     assert scheduler.take_cache_ops() == [Release("first", keep=42)], "its last token was never read"
-    scheduler.add(sequence("second", [*TURN, 7, 7, 7, 50, 51], max_tokens=1))
+    scheduler.add(sequence("second", [*TURN, 7, 7, 7, 50, 51], max_tokens=1, user="ada"))
     [only] = scheduler.schedule()
     [reuse] = scheduler.take_cache_ops()
     assert isinstance(reuse, Reuse)
@@ -147,28 +147,28 @@ def test_a_conversations_next_turn_begins_with_what_was_computed_for_the_last() 
     assert scheduler.take_cache_ops() == [Release("second", keep=45), Release("first")], "the longer one stands for both"
 
 
-def test_a_system_prompt_is_shared_with_who_reads_it_now_and_one_token_is_always_computed() -> None:
+def test_a_prompt_is_shared_with_who_reads_it_now_and_one_token_is_always_computed() -> None:
     scheduler = Scheduler(max_running=2, reuse=True)
-    scheduler.add(sequence("a", TURN))
+    scheduler.add(sequence("a", TURN, user="ada"))
     step(scheduler)
-    scheduler.add(sequence("b", TURN))
+    scheduler.add(sequence("b", TURN, user="ada"))
     assert step(scheduler) == [("a", 1), ("b", 1)]
 
 
 def test_too_little_in_common_is_computed_anew() -> None:
     scheduler = Scheduler(max_running=2, reuse=True)
-    scheduler.add(sequence("a", TURN))
+    scheduler.add(sequence("a", TURN, user="ada"))
     step(scheduler)
-    scheduler.add(sequence("b", [*TURN[:15], 1, 2]))
+    scheduler.add(sequence("b", [*TURN[:15], 1, 2], user="ada"))
     assert ("b", 17) in step(scheduler)
 
 
 def test_kept_prefixes_give_way_first_the_least_recently_used_before_the_others() -> None:
     scheduler = Scheduler(max_running=2, reuse=True, capacity=140)
     for name in "xyz":
-        scheduler.add(sequence(name, [ord(name)] * 30, max_tokens=1))
+        scheduler.add(sequence(name, [ord(name)] * 30, max_tokens=1, user="ada"))
         step(scheduler)
-    scheduler.add(sequence("x again", [ord("x")] * 31, max_tokens=1))
+    scheduler.add(sequence("x again", [ord("x")] * 31, max_tokens=1, user="ada"))
     step(scheduler)
     scheduler.take_cache_ops()
     scheduler.add(sequence("large", 100, max_tokens=1))
@@ -222,6 +222,41 @@ def test_short_of_memory_batches_become_smaller() -> None:
     assert scheduler.max_running == 2
     assert [one.id for one in scheduler.running] == ["a", "b"]
     assert [one.id for one in scheduler.waiting] == ["c", "d"]
+    for _ in range(1000):
+        if not step(scheduler):
+            break
+    scheduler.add(sequence("long", max_tokens=2 * GOOD_STEPS + 9))
+    while step(scheduler):
+        pass
+    assert scheduler.max_running == 4, "and larger again after a while"
+
+
+def test_a_lack_of_memory_of_one_alone_makes_nobodys_batch_smaller() -> None:
+    scheduler = Scheduler(max_running=4)
+    scheduler.add(sequence("a"))
+    assert [one.id for one in scheduler.retry(scheduler.schedule(), smaller=True)] == ["a"]
+    assert scheduler.max_running == 4
+
+
+def test_whoever_went_on_well_in_between_is_not_blamed_for_others_failures() -> None:
+    scheduler = Scheduler(max_running=2)
+    scheduler.add(sequence("good", max_tokens=100))
+    for number in range(2 * MAX_TRIES):
+        scheduler.add(sequence(f"bad-{number}"))
+        assert scheduler.retry(scheduler.schedule()) == []
+        assert step(scheduler)[0][0] == "good"
+        [alone] = scheduler.schedule()
+        assert scheduler.retry([alone]) == [alone.sequence]
+        scheduler.remove(alone.sequence, "stop", keep=False)
+
+
+def test_kept_prefixes_are_not_let_go_of_in_vain() -> None:
+    scheduler = Scheduler(max_running=3, reuse=True, capacity=100)
+    scheduler.add(sequence("kept", [1] * 30, max_tokens=1))
+    step(scheduler)
+    add(scheduler, sequence("runs", 60, max_tokens=5), sequence("waits", 90, max_tokens=2))
+    step(scheduler)
+    assert not [op for op in scheduler.take_cache_ops() if isinstance(op, Release) and not op.keep]
 
 
 @given(
