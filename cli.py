@@ -109,7 +109,7 @@ def doctor(
     two_factor: Annotated[str | None, typer.Option(help=_help("two_factor"), metavar="required|optional")] = None,
     config: Annotated[Path | None, typer.Option(help="A file with these settings.", metavar="portico.toml")] = None,
 ) -> None:
-    """Check the settings, the memory, the address and each provider, and print the redirect URI to register.
+    """Check the settings, the memory or the engine, the address and each provider, and print the redirect URI to register.
 
     Give it what serve gets of these flags. It changes nothing; the server may run meanwhile. Exit status 1: something is wrong.
     """

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auth.routes.admin_models import NotDone
-from core.errors import ModelError, Stopping, UserError, gigabytes
+from core.errors import ModelError, UserError, gigabytes
+from core.references import NAME, name_of
 
 if TYPE_CHECKING:
     from core.engine.router import Entry, Router
@@ -34,6 +37,7 @@ class Row:
     error: str
     may_load: bool
     may_unload: bool
+    may_remove: bool
 
     @property
     def in_progress(self) -> bool:
@@ -61,16 +65,17 @@ class Shelf:
         router = self._router()
         if router is None:
             return []
-        entries = router.entries()
-        ready = sum(one.state == "ready" for one in entries)
-        return [row(f"model-{at}", one, one.name == router.default, ready) for at, one in enumerate(entries)]
+        return [row(one, one.name == router.default) for one in router.entries()]
 
     def states(self) -> list[dict[str, Any]]:
-        """As /readyz tells them to whoever is signed in. `alone` says why a model's requests run one at a time."""
+        """As /readyz tells them to whoever is signed in: where a folder lies is for admins.
+
+        `alone` says why a model's requests run one at a time.
+        """
         router = self._router()
         return [
             {
-                "name": one.name, "state": one.state, "done": one.done, "total": one.total, "unit": one.unit,
+                "name": without_path(one.name), "state": one.state, "done": one.done, "total": one.total, "unit": one.unit,
                 "alone": one.info.alone if one.info else "",
             }
             for one in (router.entries() if router else [])
@@ -85,18 +90,29 @@ class Shelf:
         found = self.memory()
         return found.short if found else ""
 
-    def load(self, reference: str, name: str) -> None:
+    def load(self, reference: str, name: str) -> str:
+        router = self._there()
+        before = {one.name: one for one in router.entries()}
         try:
-            self._there().load(reference, name)
+            entry = router.load(reference, name)
         except UserError as error:
-            field = "reference" if isinstance(error, ModelError) else "" if isinstance(error, Stopping) else "name"
-            raise NotDone(field, error.message) from None
+            at = "reference" if isinstance(error, ModelError) else "name" if is_of_name(reference, name, before) else ""
+            raise NotDone(at, error.message) from None
+        if (was := before.get(entry.name)) and not may_load(was):
+            state = "ready" if was.state == "ready" else "being loaded"
+            raise NotDone("reference", f"This model is {state} already, as {entry.name}.")
+        return entry.name
 
     def unload(self, name: str) -> str:
-        router = self._there()
-        reference = next((one.reference for one in router.entries() if one.name == name), "")
+        return self._done(name, self._there().unload)
+
+    def forget(self, name: str) -> str:
+        return self._done(name, self._there().forget)
+
+    def _done(self, name: str, do: Callable[[str], None]) -> str:
+        reference = next((one.reference for one in self._there().entries() if one.name == name), "")
         try:
-            router.unload(name)
+            do(name)
         except UserError as error:
             raise NotDone("", error.message) from None
         return reference
@@ -108,13 +124,35 @@ class Shelf:
         return router
 
 
-def row(id: str, one: Entry, is_default: bool, ready: int) -> Row:
+def row(one: Entry, is_default: bool) -> Row:
+    name_sum = zlib.crc32(one.name.encode(errors="replace"))  # so that it stays the same row when one before it goes
     return Row(
-        id=id, name=one.name, reference=one.reference, state=one.state, words=WORDS[one.state], is_default=is_default,
+        id=f"model-{name_sum:08x}", name=one.name, reference=one.reference, state=one.state, words=words(one),
+        is_default=is_default,
         fraction=min(one.done / one.total, 1.0) if one.total else None, counted=counted(one), figures=figures(one),
-        alone=one.info.alone if one.info else "", error=one.error, may_load=one.state in ("unloaded", "failed"),
-        may_unload=one.state == "ready" and ready > 1,
+        alone=one.info.alone if one.info else "", error=one.error, may_load=may_load(one),
+        may_unload=one.state == "ready" and not is_default, may_remove=may_load(one) and not is_default,
     )  # fmt: skip
+
+
+def may_load(one: Entry) -> bool:
+    return one.state in ("unloaded", "failed")
+
+
+def is_of_name(reference: str, name: str, entries: Mapping[str, Entry]) -> bool:
+    """Whether what a router refuses is the name: it is none, or another model's."""
+    there = entries.get(name or name_of(reference))
+    return bool(name and not NAME.fullmatch(name)) if there is None else there.reference != reference
+
+
+def without_path(name: str) -> str:
+    """A model that was never found goes by what was given for it, which may be a path: the last part of that."""
+    return Path(name).name if name.startswith(("/", ".", "~")) else name
+
+
+def words(one: Entry) -> str:
+    """Its state. A folder is never fetched, and a hub's model is looked at first."""
+    return "being looked at" if one.state == "getting" and not one.total else WORDS[one.state]
 
 
 def counted(one: Entry) -> str:
@@ -147,7 +185,7 @@ def memory(router: Router) -> Memory:
     loaded = "1 model takes" if len(taking) == 1 else f"{len(taking)} models take"
     return Memory(
         taken, router.budget - router.base, f"{loaded} {gigabytes(taken)}, and {free} is free for others.",
-        f"{gigabytes(taken)} of {gigabytes(router.budget)}",
+        f"{gigabytes(taken)} of {gigabytes(max(router.budget - router.base, 0))}",
         f"The whole server may take {gigabytes(router.budget)} (--memory, or what this machine has), of which about "
         f"{gigabytes(router.base)} is its own. When a model needs more room than is free, the one that was asked least lately "
         "leaves, but never one that is answering.",

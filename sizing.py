@@ -1,4 +1,7 @@
-"""What `doctor` says of memory: the limit, and for each model whose files are here what it takes of it. It asks no network."""
+"""What `doctor` says of the models: the memory's limit and what each takes of it, or whether the engine's server has them.
+
+Of a model that is computed here it looks at the files that are on this machine, and asks no network.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +12,23 @@ from typing import TYPE_CHECKING, NoReturn
 
 from auth.doctor.finding import Finding, note, ok, plain, warning, wrong
 from core import models
+from core.engine.remote_models import list_models
 from core.engine.room import Found, least_needed
-from core.errors import ModelError, gigabytes
+from core.errors import ModelError, ModelNotFound, gigabytes
 from core.references import Reference, parse_reference
 
 if TYPE_CHECKING:
     from core.settings import Settings
 
-MEMORY = "Memory"
+MEMORY, ENGINE = "Memory", "Engine"
+PATIENCE_S = 5.0  # for the engine's server: whoever runs doctor looks on
 
 
 def check_memory(settings: Settings) -> Iterator[Finding]:
     """The limit, and whether the models of the settings fit it."""
     if settings.engine != "local":
         yield note(MEMORY, f"Models run at {settings.engine}, so memory is that server's matter.")
+        yield check_engine(settings)
         return
     budget = int(settings.memory or models.memory_limit())
     whose = "by --memory" if settings.memory else "what this machine or its container has; --memory sets a lower one"
@@ -42,6 +48,17 @@ def check_memory(settings: Settings) -> Iterator[Finding]:
             f"Together they need {gigabytes(sum(needed))}, and {gigabytes(left)} is there for them: whichever was asked least "
             "lately leaves, and is loaded again when it is asked. Raise --memory if that is too slow.",
         )
+
+
+def check_engine(settings: Settings) -> Finding:
+    """Whether the server of `--engine` answers, takes the key and has the models of the settings."""
+    key = settings.engine_key.get_secret_value() if settings.engine_key else ""
+    try:
+        found = list_models(settings.engine, key, [reference for _, reference in settings.models], PATIENCE_S)
+    except ModelError as error:
+        return wrong(ENGINE, plain(error.message))
+    names = ", ".join(one.name for one in found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
+    return ok(ENGINE, f"{settings.engine} answers, and serves {plain(names)}.")
 
 
 def check_model(name: str, text: str, left: int) -> tuple[Finding, int]:
@@ -81,10 +98,14 @@ def _never() -> NoReturn:
 
 
 def fetched(reference: Reference) -> Path | None:
-    """The folder in the hub's cache with all of a model's files, None if it lacks some."""
+    """The folder in the hub's cache with all of a model's files, None if it lacks some. Raises ModelNotFound."""
     from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
-    config = try_to_load_from_cache(reference.hub_id, "config.json", revision=reference.revision or None)
+    try:
+        config = try_to_load_from_cache(reference.hub_id, "config.json", revision=reference.revision or None)
+    except HFValidationError:
+        raise ModelNotFound(reference.hub_id, "this is no name of a model on the hub.") from None
     if not isinstance(config, str):
         return None
     folder = Path(config).parent

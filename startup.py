@@ -63,7 +63,7 @@ class Portico:
         """The default model's, from before it is there."""
         if self.router and self.router.default:
             return self.router.default
-        name, reference = next(iter(self._settings.models), ("", self._settings.engine))
+        name, reference = next(iter(self._settings.models), ("", ""))
         return self._runner.model.name if self._runner else name or name_of(reference)
 
     @asynccontextmanager
@@ -165,7 +165,8 @@ class Portico:
                 self._show(entry, entry.state != before)
             if entry.state == before:
                 continue
-            if entry.state == "failed" and entry is not entries[0]:  # the default's failure ends the process with this sentence
+            # At the start, the default's failure ends the process with this sentence.
+            if entry.state == "failed" and (entry is not entries[0] or self.service):
                 log.warning("%s: %s", entry.name, entry.error)
             elif entry.state == "ready" and (info := entry.info) and info.parameters:
                 log.info(

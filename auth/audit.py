@@ -44,6 +44,7 @@ EVENTS = {
     "user-deleted": "An account was deleted",
     "model-loaded": "A model was asked to be loaded",
     "model-unloaded": "A model was unloaded",
+    "model-removed": "A model was taken off the list",
 }
 
 

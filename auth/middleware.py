@@ -177,6 +177,8 @@ class Guard:
                 (b"x-auth-role", account.role.encode()),
                 (b"x-auth-session", full.id.encode()),
             ]
+            if account.quota is not None:
+                kept.append((b"x-auth-quota", str(account.quota).encode()))
         ours = {known[name]: value for name, value in reversed(cookies) if name in known}
         seen = {**scope, "headers": kept, "user": full, "session": session, "our_cookies": ours}
         return {**seen, **self._peers.describe(scope)}

@@ -10,6 +10,7 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 DOMAIN = re.compile(rf"{LABEL}(\.{LABEL})+")
 HOST_NAME = re.compile(rf"{LABEL}(\.{LABEL})*")
+PRIVATE_NAMES = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".svc")
 EMAIL = re.compile(r"[^@\s,]+@[^@\s,]+")
 
 
@@ -23,6 +24,15 @@ def is_loopback(host: str) -> bool:
 
 def is_loopback_url(url: str) -> bool:
     return is_loopback(urlsplit(url).hostname or "")
+
+
+def is_private_url(url: str) -> bool:
+    """Whether `url` names this machine or one of a private network, by its address or by a name that only those have."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return not ip_address(host).is_global
+    except ValueError:
+        return "." not in host or host.endswith(PRIVATE_NAMES)
 
 
 def clean_origin(given: str) -> str:
@@ -74,18 +84,37 @@ def clean_issuer(given: str) -> str:
 
 
 def clean_api(given: str) -> str:
-    """Where a server's API begins, such as https://models.example.com/v1, without a slash at its end."""
+    """Where a server's API begins, such as https://models.example.com/v1, without a slash at its end.
+
+    What is refused is not repeated: it may hold a password.
+    """
     wrong = ValueError("give local, or the URL of a server with OpenAI's API, such as http://127.0.0.1:8000/v1")
+    text = given.strip()
     try:
-        url = urlsplit(given.strip())
+        url = urlsplit(text)
         _ = url.port
     except ValueError:
         raise wrong from None
     if "@" in url.netloc:
         raise ValueError("give the URL without a name or key in it; the key stands in PORTICO_ENGINE_KEY")
-    if url.scheme not in DEFAULT_PORTS or not url.hostname or url.query or url.fragment:
+    if "?" in text or "#" in text:
+        raise ValueError("leave out what follows the path in the URL, from ? or # on; the key stands in PORTICO_ENGINE_KEY")
+    if url.scheme not in DEFAULT_PORTS or not url.hostname or " " in text or not (text.isascii() and text.isprintable()):
         raise wrong
-    return given.strip().rstrip("/")
+    return f"{url.scheme}://{url.netloc}{url.path.rstrip('/')}"
+
+
+def clean_api_key(given: str, url: str) -> str:
+    """The key for the API at `url`, which is clean; "" for none."""
+    key = given.strip()
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise ValueError("it holds characters that no key has; copy it once more")
+    if key and url.startswith("http:") and not is_private_url(url):
+        raise ValueError(
+            f"it would travel to {url} unencrypted; give --engine an https address, since plain http with a key is for this "
+            "machine and private networks"
+        )
+    return key
 
 
 def clean_email(given: str) -> str:

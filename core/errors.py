@@ -199,6 +199,19 @@ class NotLoaded(UserError):
         self.name = name
 
 
+class LoadFailed(UserError):
+    """A model that somebody waits for does not come. Why is for an admin to read; `retry_s` is None if it is not tried again."""
+
+    code = "model_not_found"
+
+    def __init__(self, name: str, retry_s: float | None) -> None:
+        again = "" if retry_s is None else f"Try again in {max(1, math.ceil(retry_s))} s, or choose"
+        super().__init__(f"{name!r} could not be loaded. {again or 'Choose'} another model, or tell an admin.")
+        self.name, self.retry_s = name, retry_s
+        if retry_s is not None:
+            self.code = "busy"
+
+
 def gigabytes(size: int) -> str:
     """`size` bytes as people read it."""
     return f"{size / 1e9:.3g} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

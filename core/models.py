@@ -84,12 +84,10 @@ def memory_limit(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
 def find_model(reference: Reference, budget: int, importing: AbstractContextManager[object], report: Report) -> Checked:
     """Find, check and, from the hub, download a model; `report(done, total)` counts bytes.
 
-    Holds `importing` for the check, which imports large libraries, and leaves it before any weights are downloaded. `budget`
-    is in bytes, for the whole process. Raises ModelError, before the download if the model is not there, is no chat model,
-    or does not fit.
+    Holds `importing` while it imports large libraries, and never while it asks the hub. `budget` is in bytes, for the whole
+    process. Raises ModelError, before the download if the model is not there, is no chat model, or does not fit.
     """
-    with importing:
-        checked = _check(reference, budget)
+    checked = _check(reference, budget, importing)
     if not reference.hub_id:
         return checked
     folder = hub.download(reference.hub_id, reference.revision, [*SMALL_FILES, WEIGHTS], report)  # completes one that was cut off
@@ -151,7 +149,7 @@ def sampling_defaults(folder: Path) -> SamplingParams:
     )
 
 
-def _check(reference: Reference, budget: int) -> Checked:
+def _check(reference: Reference, budget: int, importing: AbstractContextManager[object]) -> Checked:
     """The model as its small files and the headers of its weights tell; from the hub, no weights are there yet."""
     folder = reference.folder or hub.download(reference.hub_id, reference.revision, SMALL_FILES)
     config = _read_json(folder / "config.json")
@@ -167,8 +165,10 @@ def _check(reference: Reference, budget: int) -> Checked:
     )
     if memory_needed(parameters, 2) > budget:
         raise ModelTooLarge(reference.name, memory_needed(parameters, 2), budget)
-    _check_type(reference, config)
-    return Checked(reference, folder, config, parameters, _fitting_dtype(reference, parameters, budget))
+    with importing:
+        _check_type(reference, config)
+        dtype = _fitting_dtype(reference, parameters, budget)
+    return Checked(reference, folder, config, parameters, dtype)
 
 
 def _local_parameters(reference: Reference, folder: Path) -> int:

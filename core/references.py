@@ -42,9 +42,12 @@ def name_of(text: str) -> str:
 
 
 def existing_folder(text: str) -> Path | None:
-    """The folder that `text` names, if it is one."""
-    folder = Path(text).expanduser() if text else None
-    return folder.resolve() if folder and folder.is_dir() else None
+    """The folder that `text` names, if it is one that this process may see."""
+    try:
+        folder = Path(text).expanduser() if text else None
+        return folder.resolve() if folder and folder.is_dir() else None
+    except (OSError, RuntimeError, ValueError):  # too long, forbidden, or the home of a user whom nobody knows
+        return None
 
 
 def split_name(text: str) -> tuple[str, str]:

@@ -18,7 +18,7 @@ from core.tasks import Field, Task, Values, sampling_params
 from core.tasks.base import Value
 from core.tasks.chat import MAX_SEED
 from core.tasks.several import MODEL, with_models
-from core.types import Failed, Kind, Message, ModelInfo, SamplingParams, User
+from core.types import Delta, Emit, Event, Failed, Kind, Message, ModelInfo, SamplingParams, Started, User
 
 TITLE_LENGTH = 60
 TURN = Field("messages", Kind.TEXT, "A message")  # one that a caller of `complete` gives
@@ -69,13 +69,17 @@ class InferenceService:
     def answer_again(self, user: User, run_id: str, values: Values | None = None) -> Run:
         """Ask the conversation's last question once more, with `values` overriding its own; the old answer is kept.
 
-        `run_id` is one of that question's answers. Raises NotTheLast if more was said since, and what `start` raises.
+        `run_id` is one of that question's answers; the model that gave it answers, unless `values` name another. Raises
+        NotTheLast if more was said since, BadInput if that model has left and there are several others, and what `start` raises.
         """
         old = self._own_run(user, run_id)
-        kept = {name: value for name, value in old.values.items() if name != MODEL}
-        if any(model.name == old.model for model in self.models):  # else the default answers, unless `values` name another
-            kept[MODEL] = old.model
-        cleaned = self._clean(old.task, {**kept, **(values or {})})
+        wanted = {**old.values, MODEL: old.model, **(values or {})}
+        models, gone = self.models, MODEL not in (values or {}) and old.model not in [model.name for model in self.models]
+        if gone and len(models) > 1:
+            raise BadInput(MODEL, f"{old.model} is not there any more. Choose the model that is to answer.")
+        cleaned = self._clean(old.task, wanted | ({MODEL: models[0].name} if gone else {}))
+        if gone:  # there is no other, and its name stands below the answer
+            cleaned[MODEL] = models[0].name
         with self._changing(user.id):
             *before, head = self._own(user, old.conversation_id).runs
             if head.live:
@@ -175,10 +179,29 @@ class InferenceService:
             raise QuotaUsed(user.quota)
 
     def _submit(self, user: User, request: Request, live: LiveRun) -> None:
-        self._engine.submit(request, live.emit)
-        end = live.signals[-1] if live.signals else None
-        if user.quota is not None and isinstance(end, Failed) and end.code == Busy.code:
-            self._store.uncount_run(user.id)  # turned away at the door
+        self._engine.submit(request, live.emit if user.quota is None else self._counting(user, live))
+
+    def _counting(self, user: User, live: LiveRun) -> Emit:
+        """As `live.emit`, but a run that was turned away, as busy and before it had begun, does not count."""
+        begun, asking = threading.Event(), threading.get_ident()
+
+        def give_back(event: Event) -> None:
+            try:
+                self._store.uncount_run(user.id)
+            finally:
+                live.emit(event)
+
+        def emit(event: Event) -> None:
+            if isinstance(event, Started | Delta):
+                begun.set()
+            if begun.is_set() or not isinstance(event, Failed) or event.code != Busy.code:
+                live.emit(event)
+            elif threading.get_ident() == asking:
+                give_back(event)
+            else:  # an engine's thread waits for no database
+                threading.Thread(target=give_back, args=(event,), name="quota", daemon=True).start()
+
+        return emit
 
     def _clean(self, name: str, values: Values) -> dict[str, Value]:
         """All of a Task's values, checked; where there is but one model, it may be named all the same."""

@@ -23,6 +23,7 @@ from pydantic_settings import SettingsError as UnreadableVariable
 
 from core.addresses import (
     clean_api,
+    clean_api_key,
     clean_domain,
     clean_email,
     clean_network,
@@ -106,9 +107,12 @@ class Settings(BaseSettings):
     @classmethod
     def _size(cls, value: Any) -> Any:
         try:
-            return TypeAdapter(ByteSize).validate_python(value) if value is not None else None
+            size = TypeAdapter(ByteSize).validate_python(value) if value is not None else None
         except ValidationError:
             raise ValueError("this is no size; use one like 4GB or 800MB") from None
+        if size is not None and size <= 0:
+            raise ValueError("this is no memory at all; use a size like 4GB, or leave it out for what the machine has")
+        return size
 
     @field_validator("model")
     @classmethod
@@ -142,7 +146,10 @@ class Settings(BaseSettings):
     @field_validator("data", "secret_file")
     @classmethod
     def _path(cls, value: Path | None) -> Path | None:
-        return value.expanduser() if value else None
+        try:
+            return value.expanduser() if value else None
+        except RuntimeError:
+            raise ValueError(f"{value} begins with the home folder of nobody; write the folder out") from None
 
     @field_validator("public_url")
     @classmethod
@@ -174,6 +181,11 @@ class Settings(BaseSettings):
             raise WrongSetting(("memory",), "a remote engine's memory is its own server's matter; leave one of the two out")
         if self.engine == "local" and self.engine_key is not None:
             raise WrongSetting(("engine_key",), "there is no remote engine to give it to; name one with --engine")
+        if self.engine_key is not None:
+            try:
+                clean_api_key(self.engine_key.get_secret_value(), self.engine)
+            except ValueError as error:
+                raise WrongSetting(("engine_key",), str(error)) from None
         if self.secret and self.secret_file:
             raise WrongSetting(("secret_file",), "there is a secret too; give one of the two")
         if self.secret_file and not self.secret_file.is_file():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 
 from core import models
@@ -18,24 +19,33 @@ MOST_REMOTE = 32  # each has a thread and connections of its own
 class LocalModels:
     """Models of this machine's folders and of the hub, computed here.
 
-    `budget` is in bytes, for the whole process. `importing()` is held while large libraries are imported.
+    `budget` is in bytes, for the whole process. `importing()` is held while large libraries are imported. What was loaded from
+    the hub is loaded again at the same commit, for which the hub need not be asked; who runs Portico anew gets the latest.
     """
 
     def __init__(self, budget: int, importing: Callable[[], AbstractContextManager[object]]) -> None:
         self._budget, self._importing = budget, importing
+        self._commits: dict[str, str] = {}  # of each reference that was loaded from the hub
 
     def identify(self, reference: str) -> tuple[str, str, int]:
         parsed = parse_reference(reference)
         return parsed.name, str(parsed.folder or reference), models.weigh(parsed)
 
     def find(self, reference: str, report: Report) -> Found:
-        checked = models.find_model(parse_reference(reference), self._budget, self._importing(), report)
+        parsed = parse_reference(reference)
+        if commit := self._commits.get(reference) if parsed.hub_id else None:
+            parsed = replace(parsed, revision=commit)
+        checked = models.find_model(parsed, self._budget, self._importing(), report)
         return Found(
-            partial(self._load, checked), checked.weights, checked.context_cache, models.sampling_defaults(checked.folder)
-        )
+            partial(self._load, reference, checked), checked.weights, checked.context_cache,
+            models.sampling_defaults(checked.folder),
+        )  # fmt: skip
 
-    def _load(self, checked: models.Checked, cache_bytes: int, report: Report) -> LocalEngine:
-        return LocalEngine(models.load_model(checked, self._importing(), report, cache_bytes))
+    def _load(self, reference: str, checked: models.Checked, cache_bytes: int, report: Report) -> LocalEngine:
+        runner = models.load_model(checked, self._importing(), report, cache_bytes)
+        if runner.model.revision:
+            self._commits[reference] = runner.model.revision
+        return LocalEngine(runner)
 
 
 class RemoteModels:

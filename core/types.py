@@ -94,10 +94,14 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """Waiting, with `position` runs ahead (0: next). `eta_s` is None while there is nothing to estimate it from."""
+    """Waiting, with `position` runs ahead (0: next). `eta_s` is None while there is nothing to estimate it from.
+
+    `loading` says that it is the model that is waited for first: it is loaded, or there is no room for it yet.
+    """
 
     position: int
     eta_s: float | None = None
+    loading: bool = False
 
 
 @dataclass(frozen=True, slots=True)

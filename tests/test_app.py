@@ -14,15 +14,43 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import Engine
 
 from app import VERSION, listen
+from core.engine import LocalEngine
+from core.engine.served import Entry
+from core.service import InferenceService
 from core.settings import Settings
+from core.store import Store
+from startup import Portico
 from tests.support.clock import wait_until
+from tests.support.runner import ScriptedRunner
 from tests.support.serve import ROOT, Served
 
 
 def command(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "app.py", *words], cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+
+def portico(settings: Settings, database: Engine) -> Portico:
+    return Portico(settings, Store(database), None, print, lambda progress: None, lambda: None)
+
+
+def test_an_engines_address_names_no_model(database: Engine) -> None:
+    """Until the engine has told its models' names, everyone would be shown an address of the house."""
+    assert portico(Settings(engine="http://10.0.0.5:8000/v1"), database).model_name == ""
+
+
+def test_why_the_default_does_not_come_back_is_in_the_log(database: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    """At the start it ends the process instead, with the same sentence."""
+    started, failed = portico(Settings(), database), Entry("first", "./first", "failed", error="'first' is damaged.")
+    started._follow([failed])
+    assert not caplog.text
+    started._told.clear()
+    started.service = InferenceService(Store(database), LocalEngine(ScriptedRunner(["hi"])), [])
+    started._follow([failed])
+    assert "first: 'first' is damaged." in caplog.text
+    started.service.close()
 
 
 def test_version_and_help_name_every_flag() -> None:
@@ -49,6 +77,14 @@ def test_a_wrong_flag_stops_the_start_with_one_sentence(words: list[str], says: 
     assert says in ran.stderr
     assert ran.stderr.startswith("Portico stopped: ")
     assert ran.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("model", ["~nobody-of-this-name/x", "/" + "x" * 300])
+def test_a_folder_that_cannot_be_looked_at_stops_the_start_with_a_sentence(model: str, tmp_path: Path) -> None:
+    ran = command("--model", model, "--data", str(tmp_path), "--port", "0")
+    assert ran.returncode == 1
+    assert ran.stderr.splitlines()[-1].startswith(f"Portico stopped: No model at {model!r}: there is no such folder.")
+    assert "Traceback" not in ran.stderr
 
 
 def test_help_lists_the_commands() -> None:

@@ -15,6 +15,7 @@ from core.references import BUNDLED_MODEL
 from core.settings import load_settings
 from sizing import check_memory
 from tests.support.models import make_chat_model
+from tests.support.openai_server import OpenAIServer
 from tests.support.serve import ROOT
 
 GUIDE = str(BUNDLED_MODEL)
@@ -78,6 +79,18 @@ def test_what_is_not_fetched_or_is_damaged_is_said(tmp_path: Path) -> None:
     assert (empty.level, "no config.json" in empty.text) == ("wrong", True)
 
 
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        ("~nobody-of-this-name/x", "there is no such folder"), ("/" + "x" * 300, "there is no such folder"),
+        ("org/na--me", "this is no name of a model on the hub"),
+    ],
+)  # fmt: skip
+def test_what_can_be_no_model_is_said(model: str, says: str) -> None:
+    _, only = found(model=[model], memory="4GB")
+    assert (only.level, says in only.text) == ("wrong", True)
+
+
 def test_a_hub_models_files_are_looked_for_in_the_cache(tmp_path: Path) -> None:
     repo = tmp_path / "hub" / "models--org--name"
     make_chat_model(repo / "snapshots" / "abc")
@@ -87,9 +100,16 @@ def test_a_hub_models_files_are_looked_for_in_the_cache(tmp_path: Path) -> None:
     assert "not on this machine yet" in found(model=["org/name@other"], memory="4GB")[1].text
 
 
-def test_another_servers_memory_is_its_own_matter() -> None:
-    (only,) = found(engine="http://127.0.0.1:9/v1")
-    assert only.level == "note"
+def test_another_servers_memory_is_its_own_matter_and_whether_it_answers_is_told() -> None:
+    with OpenAIServer() as server:
+        server.models = {"data": [{"id": name} for name in "abcdefg"]}
+        memory, engine = found(engine=server.url)
+        assert memory.level == "note"
+        assert (engine.level, engine.text) == ("ok", f"{server.url} answers, and serves a, b, c, d, e and 2 more.")
+        *_, engine = found(engine=server.url, model=["a", "mine=z"])
+        assert (engine.level, "does not serve 'z'" in engine.text) == ("wrong", True)
+    *_, engine = found(engine=server.url)
+    assert (engine.level, "cannot be reached: nobody listens there" in engine.text) == ("wrong", True)
 
 
 def test_it_takes_no_large_import() -> None:

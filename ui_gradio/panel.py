@@ -10,7 +10,7 @@ import gradio as gr
 
 from core.tasks import Field, Values, choices
 from core.types import Kind
-from ui_gradio import fields
+from ui_gradio import fields, messages
 
 SPARE = 4  # components that are drawn unseen, for choices that there is nothing to choose of yet
 
@@ -68,9 +68,9 @@ class Panel:
                 return gr.skip()
             return fields.shown(field, used.get(field.name, field.default))  # a run of an earlier version may lack it
         value, gone = choices.fitting(field, (used or {}).get(field.name))
-        return gr.update(
-            choices=list(field.choices), value=value, label=field.label, info=gone or field.help or None, visible=True
-        )
+        # It names what somebody called a model, and Gradio makes links and emphasis of it, which nothing can escape.
+        info = gone.replace("](", f"]{messages.JOINER}(") or field.help or None
+        return gr.update(choices=list(field.choices), value=value, label=field.label, info=info, visible=True)
 
     def _held(self) -> Iterator[tuple[Any, Field | None]]:
         """Each component with the Field that it holds now."""

@@ -114,7 +114,13 @@ def options() -> dict[str, Any]:
         "server.headless": True,
         "server.baseUrlPath": "",  # the host mounts the app where it wants it
         "server.fileWatcherType": "none",  # a reload would load a second engine
-        "server.trustedUserHeaders": {"X-Auth-User": "id", "X-Auth-Name": "name", "X-Auth-Role": "role", "X-Auth-Session": "sid"},
+        "server.trustedUserHeaders": {
+            "X-Auth-User": "id",
+            "X-Auth-Name": "name",
+            "X-Auth-Role": "role",
+            "X-Auth-Quota": "quota",
+            "X-Auth-Session": "sid",
+        },
         "server.enableXsrfProtection": True,
         "server.enableCORS": True,
         "server.corsAllowedOrigins": [],

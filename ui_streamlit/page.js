@@ -5,7 +5,6 @@ if (!window.portico) {
   status.className = "portico-status";
   status.setAttribute("role", "status");
   document.body.append(status);
-  const figures = (answer) => answer.querySelector('[class*="st-key-below-"] [data-testid="stCaptionContainer"]');
   let answering = false;
   let place = "";
   // A run's place in the queue is said when it moves, and that the wait is over; not each new estimate.
@@ -30,7 +29,7 @@ if (!window.portico) {
     if (now !== answering) {
       answering = now;
       const [last] = [...document.querySelectorAll('[class*="st-key-answer-"]')].slice(-1);
-      const how = !last ? "" : last.querySelector("[role=alert]") ? "The answer failed" : figures(last)?.innerText.startsWith("Stopped") ? "Stopped" : "Answer complete";
+      const how = !last ? "" : last.querySelector("[role=alert]") ? "The answer failed" : last.querySelector('[class*="st-key-stopped-"]') ? "Stopped" : "Answer complete";
       status.textContent = now ? "Answering" : how;
     }
     tellPlace(); // last: where both came at once, the place says more

@@ -47,7 +47,11 @@ def signed_in(who: dict[str, Any]) -> User | None:
     """Who asks, from what Streamlit took of the guard's headers when the page connected."""
     if not who.get("id"):
         return None
-    return User(id=unquote(who["id"]), name=unquote(who.get("name") or ""), role=who.get("role") or "guest")
+    quota = who.get("quota")
+    return User(
+        id=unquote(who["id"]), name=unquote(who.get("name") or ""), role=who.get("role") or "guest",
+        quota=int(quota) if quota else None,
+    )  # fmt: skip
 
 
 def told(action: Callable[..., None]) -> Callable[..., bool]:
@@ -198,7 +202,10 @@ class Page:
                     label, key=f"{key}-{run.id}", icon=":material/refresh:", type=kind, on_click=self.again, args=(run.id,)
                 )
             if run.figures:
-                st.caption(plain(run.figures))
+                # page.js reads out how the answer ended by the container's name
+                how = "stopped" if run.reason == "cancelled" else "ended"
+                with st.container(key=f"{how}-{run.id}"):
+                    st.caption(plain(run.figures))
 
     def watch(self, live: Run) -> None:
         """Show the running answer until it ends; a touch of the page cuts this short, and its rerun takes it up again."""

@@ -15,12 +15,12 @@ from core.engine.base import Request
 from core.engine.remote_answer import Answer, asking, without_oldest
 from core.engine.remote_models import CONNECT_S, Server, list_models, why
 from core.engine.remote_refusals import RemoteBusy, RemoteError, Said, TooLong, broken_off, refusal
-from core.errors import Interrupted, Stopping, UserError, failed_of, log
+from core.errors import Busy, Interrupted, Stopping, UserError, failed_of, log
 from core.types import Delta, Emit, Event, Finished, FinishReason, Message, ModelInfo, Started, Usage
 
 __all__ = ["Patience", "RemoteEngine", "list_models"]
 
-MOST = 256  # requests at once; each holds a connection
+MOST = 256  # requests at once, a quarter of them one person's; each holds a connection
 MAX_REFUSAL = 64_000  # bytes of it that are read
 KEEP_S = 2.0  # an idle connection; servers close theirs after 5 s, and a request that meets that moment is lost
 LINGER_S = 1.0  # for a stream's end after its last word, so that its connection can be used again
@@ -78,10 +78,13 @@ class RemoteEngine:
 
     def submit(self, request: Request, emit: Emit) -> None:
         with self._lock:
+            theirs = sum(job.request.user_id == request.user_id for job in self._jobs.values())
             if self._closed:
                 emit(failed_of(Stopping()))
             elif len(self._jobs) >= MOST:
                 emit(failed_of(RemoteBusy(None)))
+            elif theirs >= MOST // 4:
+                emit(failed_of(Busy(theirs, own=True)))
             else:
                 job = self._jobs[request.id] = _Job(request, emit, Answer(self._server.quote))
                 self._loop.call_soon_threadsafe(self._begin, job)

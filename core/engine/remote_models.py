@@ -8,12 +8,12 @@ import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cache
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx2
 
+from core.addresses import clean_api, clean_api_key, is_private_url
 from core.errors import ModelError
 from core.types import ModelInfo
 
@@ -21,7 +21,6 @@ CONNECT_S, MODELS_S = 10.0, 20.0
 MAX_MODELS_BYTES = 5_000_000
 MAX_NAME, MAX_QUOTE = 200, 400  # characters
 MIN_SECRET = 6  # a shorter key, or "EMPTY", is no secret, and may be a word
-PRIVATE_NAMES = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".svc")
 # How servers name the context length, in tokens: vLLM and SGLang, LM Studio, OpenRouter, Groq; in "meta": llama.cpp.
 CONTEXT = ("max_model_len", "max_context_length", "context_length", "context_window")
 META_CONTEXT = ("n_ctx", "n_ctx_train")
@@ -39,15 +38,14 @@ class Server:
     @classmethod
     def of(cls, url: str, api_key: str) -> Server:
         """Raises ModelError for an address or a key that must not be used."""
-        clean, key = _clean_url(url), api_key.strip()
-        if not key.isascii() or not key.isprintable() or " " in key:
-            raise ModelError("PORTICO_ENGINE_KEY holds characters that no key has; copy it once more.")
-        if key and clean.startswith("http:") and not _is_private(clean):
-            raise ModelError(
-                f"PORTICO_ENGINE_KEY would travel to {clean} unencrypted. Give --engine an https address; plain http with a key "
-                "is for this machine and private networks."
-            )
-        return cls(clean, key)
+        try:
+            clean = clean_api(url)
+        except ValueError as error:
+            raise ModelError(f"--engine: {error}.") from None
+        try:
+            return cls(clean, clean_api_key(api_key, clean))
+        except ValueError as error:
+            raise ModelError(f"PORTICO_ENGINE_KEY: {error}.") from None
 
     def options(self) -> dict[str, Any]:
         """What an httpx2 client for it is made with."""
@@ -55,7 +53,7 @@ class Server:
         if self.api_key:
             headers["authorization"] = f"Bearer {self.api_key}"
         # As sign-in does: by the proxy that the environment names, but to a private network directly.
-        return {"headers": headers, "verify": _trust(), "trust_env": not _is_private(self.url)}
+        return {"headers": headers, "verify": _trust(), "trust_env": not is_private_url(self.url)}
 
     def quote(self, text: str) -> str:
         """What the server said, fit for a screen or a log: one printable line, not too long, and without the key."""
@@ -64,13 +62,14 @@ class Server:
         return line if len(line) <= MAX_QUOTE else line[: MAX_QUOTE - 1] + "…"
 
 
-def list_models(url: str, api_key: str, wanted: Collection[str] = ()) -> list[ModelInfo]:
+def list_models(url: str, api_key: str, wanted: Collection[str] = (), patience_s: float = MODELS_S) -> list[ModelInfo]:
     """The models that the server at `url` has, in its own order; those of `wanted` alone, in that order, if it names any.
 
-    `url` is what stands before /models and /chat/completions. Raises ModelError, within half a minute or so.
+    `url` is what stands before /models and /chat/completions. Raises ModelError, after `patience_s` and the time to
+    connect at the latest.
     """
     server = Server.of(url, api_key)
-    found = {info.name: info for info in _read(server, _get(server))}
+    found = {info.name: info for info in _read(server, _get(server, patience_s))}
     if not found:
         raise ModelError(f"The engine at {server.url} serves no model. Load one there first.")
     for name in wanted:
@@ -97,32 +96,6 @@ def why(error: Exception) -> str:
     return f"the connection failed ({type(error).__name__})"
 
 
-def _clean_url(given: str) -> str:
-    # What is refused is not repeated: it may hold a password.
-    form = "--engine: give the server's address, such as http://127.0.0.1:8000/v1."
-    try:
-        parts = urlsplit(given.strip())
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise ModelError(form) from None
-    if parts.scheme not in ("http", "https") or not host or not given.isascii() or not given.strip().isprintable():
-        raise ModelError(form)
-    if "@" in parts.netloc:
-        raise ModelError(f"--engine: leave user name and password out of the address. {KEY_HELP}")
-    if "?" in given or "#" in given or " " in given.strip():
-        raise ModelError(f"--engine: leave out what follows the path in the address, from ? or # on. {KEY_HELP}")
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
-
-
-def _is_private(url: str) -> bool:
-    """Whether `url` names this machine or one of a private network, by its address or by a name that only those have."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return not ip_address(host).is_global
-    except ValueError:
-        return "." not in host or host.endswith(PRIVATE_NAMES)
-
-
 @cache
 def _trust() -> ssl.SSLContext:
     return httpx2.create_ssl_context()
@@ -134,11 +107,11 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _get(server: Server) -> bytes:
-    deadline = time.monotonic() + MODELS_S
+def _get(server: Server, patience_s: float) -> bytes:
+    deadline = time.monotonic() + patience_s
     try:
         with (
-            httpx2.Client(timeout=CONNECT_S, **server.options()) as client,
+            httpx2.Client(timeout=min(CONNECT_S, patience_s), **server.options()) as client,
             client.stream("GET", f"{server.url}/models") as response,
         ):
             if response.status_code != 200:

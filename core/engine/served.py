@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from core.engine.base import Engine, Request
 from core.engine.room import Found, Report
-from core.types import Emit, ModelInfo, SamplingParams
+from core.types import Emit, ModelInfo
 
 State = Literal["unloaded", "getting", "loading", "ready", "failed"]
 
@@ -48,7 +48,10 @@ class Source(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Model:
-    """A model by its name. `engine` is there when it is ready; `reserved` bytes are its own from before its weights are read."""
+    """A model by its name. `engine` is there when it is ready; `reserved` bytes are its own from before its weights are read.
+
+    `yields` says that it leaves when its requests have ended, and takes no more until then. Times are of the router's clock.
+    """
 
     name: str
     reference: str
@@ -57,17 +60,41 @@ class Model:
     error: str = ""
     engine: Engine | None = None
     info: ModelInfo | None = None  # stays when it leaves, for what is asked of it meanwhile
-    defaults: SamplingParams = field(default_factory=SamplingParams)
     estimate: int = 0
     reserved: int = 0
     askable: bool = False  # it is ready, or comes back when it is asked
     used: int = 0
     tickets: int = 0
-    waiting: list[Ticket] = field(default_factory=list)
+    waiting: list[Ticket] = field(default_factory=list)  # for it to be loaded, or loaded again
+    yields: bool = False
+    by_admin: bool = False  # an admin has it loaded
+    stays_until: float = 0.0
+    again_at: float = 0.0  # not before is it tried again, if it failed
+
+    @property
+    def coming(self) -> bool:
+        return self.state in ("getting", "loading")
+
+    @property
+    def there(self) -> bool:
+        """Whether it is ready, or on its way."""
+        return self.coming or self.state == "ready"
+
+    @property
+    def in_use(self) -> int:
+        """How many requests keep it from leaving: all but those that wait for it to come back."""
+        return self.tickets - len(self.waiting)
+
+    def take_waiting(self) -> list[Ticket]:
+        """Those that wait, on their way from now on."""
+        waiting, self.waiting = self.waiting, []
+        for ticket in waiting:
+            ticket.stage = "passing"
+        return waiting
 
     @property
     def entry(self) -> Entry:
-        done, total, unit = self.progress if self.state in ("getting", "loading") else (0, 0, "")
+        done, total, unit = self.progress if self.coming else (0, 0, "")
         return Entry(
             self.name, self.reference, self.state, done, total, unit, self.error,
             info=self.info if self.state == "ready" else None, needs=self.reserved or self.estimate, busy=self.tickets,
@@ -76,7 +103,7 @@ class Model:
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """A request on its way; from its first moment to its end its model does not leave.
+    """A request on its way; its model does not leave before its end, unless it has not got in yet.
 
     "waiting" for the model to be loaded, "passing" from here to the engine, or "there".
     """

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from core.engine.router import Router
+from core.errors import ModelError
 from core.service import InferenceService
 from core.tasks import chat_task
 from core.types import Message, SamplingParams, User
@@ -19,9 +21,14 @@ CHAT = "/v1/chat/completions"
 
 
 @pytest.fixture
-def router(site: Site) -> Iterator[Router]:
+def source() -> ScriptedSource:
+    return ScriptedSource(pace_s=0.002, **{"a": 600, "org/b": 600})
+
+
+@pytest.fixture
+def router(site: Site, source: ScriptedSource) -> Iterator[Router]:
     """Puts two models, "a" and "org/b", behind the site."""
-    made = Router(ScriptedSource(pace_s=0.002, **{"a": 600, "org/b": 600}), 1000)
+    made = Router(source, 1000, keep_s=0)
     made.start([("", "a"), ("", "org/b")])
     wait_until(lambda: len(made.askable()) == 2)
     site.service.close()
@@ -55,14 +62,23 @@ async def test_the_model_that_is_named_answers(router: Router, client: httpx.Asy
         assert "'a' or 'org/b'" in refused.json()["error"]["message"]
 
 
-async def test_a_model_without_room_is_busy(site: Site, router: Router, client: httpx.AsyncClient) -> None:
+async def test_a_model_without_room_is_waited_for(site: Site, router: Router, client: httpx.AsyncClient) -> None:
     ada = User("ada", "Ada")
     run, stream = site.service.complete(ada, "chat", [Message("user", "long")], {"model": "a", "max_tokens": 4000})
-    refused = await client.post(CHAT, json=asking(model="org/b"))
-    assert refused.status_code == 429
-    assert refused.headers["retry-after"]
-    assert "'a' is in use" in refused.json()["error"]["message"]
+    waiting = asyncio.create_task(client.post(CHAT, json=asking(model="org/b")))
+    await asyncio.to_thread(wait_until, lambda: router.busy == 2)
     site.service.cancel(ada, run.id)
     stream.close()
-    wait_until(lambda: not router.busy)
-    assert (await client.post(CHAT, json=asking(model="org/b"))).status_code == 200
+    answer = await asyncio.wait_for(waiting, 20)
+    assert answer.json()["choices"][0]["message"]["content"] == "org/b: hello"
+
+
+async def test_a_model_that_cannot_be_loaded_again_says_when_to_ask_once_more(
+    router: Router, source: ScriptedSource, client: httpx.AsyncClient
+) -> None:
+    source.broken["org/b"] = ModelError("/srv/models/b is damaged.")
+    refused = await client.post(CHAT, json=asking(model="org/b"))
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "10")
+    assert "/srv" not in refused.text
+    source.broken.clear()
+    assert (await client.post(CHAT, json=asking(model="a"))).status_code == 200

@@ -14,11 +14,12 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine
+from sqlalchemy import Engine, insert
 
 from auth.middleware import SIGNED_OUT, Guard
 from auth.sessions import Account, Sessions
 from auth.site import Site
+from auth.store import users, utc_now
 
 HOST = "127.0.0.1:7860"
 SITE = Site.of(f"http://{HOST}", 7860)
@@ -98,6 +99,19 @@ async def test_a_session_goes_in_with_our_identity_headers_and_without_its_token
     assert token not in json.dumps(seen)
 
 
+async def test_a_guests_quota_goes_in_with_them_and_no_other(
+    client: httpx.AsyncClient, sessions: Sessions, database: Engine
+) -> None:
+    """What runs behind the guard counts by it, so that nobody else may set it."""
+    guest = Account("guest-1", "Zoe", "guest", 2)
+    with database.begin() as connection:
+        row = {"id": guest.id, "name": guest.name, "role": guest.role, "quota": guest.quota, "created_at": utc_now()}
+        connection.execute(insert(users).values(row))
+    for account, quotas in ((guest, ["2"]), (ADA, [])):
+        seen = (await client.get("/x", headers={"X-Auth-Quota": "99", **cookie(sessions.create(account))})).json()
+        assert [value for name, value in seen["headers"] if name == "x-auth-quota"] == quotas
+
+
 @pytest.mark.parametrize("name", ["portico-7861", "Portico-7860", "__Host-portico", "portico"])
 async def test_another_cookie_opens_nothing(client: httpx.AsyncClient, sessions: Sessions, name: str) -> None:
     assert (await client.get("/x", headers={"cookie": f"{name}={sessions.create(ADA)}"})).status_code == 401
@@ -109,7 +123,7 @@ async def test_a_malformed_cookie_hides_none_of_the_others(client: httpx.AsyncCl
 
 
 SPOOFED = [
-    "X-Auth-User", "x-auth-user", "X_Auth_User", "x-auth_session", "X-Auth-Session", "X-Auth-Role", "x-auth-name",
+    "X-Auth-User", "x-auth-user", "X_Auth_User", "x-auth_session", "X-Auth-Session", "X-Auth-Role", "X-Auth-Quota", "x-auth-name",
     "X-Forwarded-User", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "X-Real-Ip", "Remote-User",
     "X-Remote-User", "X-User", "X-Email", "any_thing",
 ]  # fmt: skip

@@ -195,15 +195,15 @@ class Person:
 
     # The chat
 
-    def chat(self) -> Any:
-        """The driver of the first frontend, in the home page."""
+    def chat(self, frontend: str = FRONTENDS[0]) -> Any:
+        """The driver of the frontend that stands in the home page."""
         frame = self.page.locator("#frontend").element_handle().content_frame()
         assert isinstance(frame, Frame)
-        return importlib.import_module(f"tests.ui_{FRONTENDS[0]}.driver").Driver(frame).ready()
+        return importlib.import_module(f"tests.ui_{frontend}.driver").Driver(frame).ready()
 
-    def asks(self, message: str) -> str:
+    def asks(self, message: str, frontend: str = FRONTENDS[0]) -> str:
         """The model's answer."""
-        chat = self.chat()
+        chat = self.chat(frontend)
         chat.send(message)
         chat.wait_until_done()
         return str(chat.last_answer())

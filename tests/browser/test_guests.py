@@ -13,16 +13,18 @@ from tests.support.clock import wait_until
 
 
 def test_guests_come_by_a_link_chat_to_their_quota_and_are_out_when_it_is_revoked(
-    house: House, people: People, grace: Person
+    house: House, people: People, grace: Person, frontend: str
 ) -> None:
-    link = opens_a_link(grace, "Demo at the meetup", seats=2, quota=2)
+    name = f"Demo at the {frontend} meetup"
+    link = opens_a_link(grace, name, seats=2, quota=2)
 
     zoe = people(**PHONE)
     zoe.page.goto(link)
     comes_in(zoe, "Zoe")
-    assert zoe.asks("hello") == "You said: hello"
-    assert zoe.asks("again") == "You said: again"
-    chat = zoe.chat()
+    zoe.open(f"/?ui={frontend}")
+    assert zoe.asks("hello", frontend) == "You said: hello"
+    assert zoe.asks("again", frontend) == "You said: again"
+    chat = zoe.chat(frontend)
     chat.send("once more")
     assert "You have asked all 2 questions" in chat.error()
     sees_only_the_chat(zoe)
@@ -34,8 +36,9 @@ def test_guests_come_by_a_link_chat_to_their_quota_and_are_out_when_it_is_revoke
     late.click("Come in")
     expect(late.page.get_by_role("alert")).to_contain_text("All places of this guest link are taken")
 
-    yan.chat().send("count to 900")
-    revokes(grace, "Demo at the meetup")
+    yan.open(f"/?ui={frontend}")
+    yan.chat(frontend).send("count to 900")
+    revokes(grace, name)
     for guest in (zoe, yan):
         expect(guest.page.get_by_role("heading", name="Your visit is over")).to_be_visible()
     late.page.goto(link)

@@ -82,8 +82,10 @@ def test_an_admin_loads_a_model_and_everyone_can_choose_it_until_it_is_unloaded(
     grace.type_code(grace.code(), "Continue")
     grace.reads("Models")
     expect(grace.page.locator("#reference")).to_have_value(str(folder / "second"))
+    expect(grace.page.get_by_role("status").filter(has_text="Not loaded yet")).to_be_visible()
     seen = watched(grace.page)
     grace.click("Load")
+    expect(grace.page.get_by_role("status").filter(has_text="other is being loaded")).to_be_visible()
     expect(row(grace, "other")).to_contain_text("ready", timeout=LOADING_MS)
     assert any("being" in text and "ready" not in text for text in seen), "progress is seen"
     assert seen[-1].endswith("ready"), seen
@@ -100,6 +102,7 @@ def test_an_admin_loads_a_model_and_everyone_can_choose_it_until_it_is_unloaded(
         used = database.connect().exec_driver_sql("select model from runs").scalars().all()
     assert used == ["other", "other"]
 
+    expect(row(grace, "first").get_by_role("button")).to_have_count(0)  # nor the default
     row(grace, "other").get_by_role("button", name="Unload").click()
     expect(grace.page.get_by_role("status").filter(has_text="is unloaded")).to_be_visible()
     expect(row(grace, "other")).to_contain_text("not loaded")

@@ -156,7 +156,7 @@ def test_a_download_that_is_over_reports_nothing_more() -> None:
     assert seen == [(0, 7), (7, 7)]
 
 
-def hub_process(endpoint: str, home: Path, *words: str) -> list[str]:
+def hub_process(endpoint: str, home: Path, *words: str, importing: str = "threading.Lock()") -> list[str]:
     """What a new process prints that finds each of `words`, a model and a budget: the hub client reads its settings once."""
     code = """
 import sys, threading
@@ -164,7 +164,7 @@ from core.errors import ModelError
 from core.models import find_model, parse_reference
 for word in sys.argv[1:]:
     ref, _, budget = word.partition("|")
-    seen, importing = [], threading.Lock()
+    seen, importing = [], IMPORTING
     try:
         found = find_model(
             parse_reference(ref), int(budget or 8e9), importing, lambda *n: seen.append((*n, importing.locked()))
@@ -175,6 +175,7 @@ for word in sys.argv[1:]:
         print(type(error).__name__, error)
 """
     environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1"}
+    code = code.replace("IMPORTING", importing)
     ran = subprocess.run([sys.executable, "-c", code, *words], env=environment, capture_output=True, text=True, timeout=120)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout.splitlines()
@@ -197,3 +198,10 @@ def test_the_hub_way(chat_model: Path, copy: Path, tmp_path: Path) -> None:
     gone = hub_process("http://127.0.0.1:9", home, "org/tiny", "org/unseen")
     assert gone[0].startswith(f"found {COMMIT}")
     assert "the model hub could not be reached" in gone[1]
+
+
+def test_no_import_waits_for_the_hub(chat_model: Path, tmp_path: Path) -> None:
+    """What the hub's files and headers tell is told without the lock under which large libraries are imported."""
+    with model_hub({"org/tiny": chat_model}) as (endpoint, _):
+        refused = hub_process(endpoint, tmp_path / "home", "org/none", "org/tiny|100000000", importing="None")
+    assert [line.split()[0] for line in refused] == ["ModelNotFound", "ModelTooLarge"]

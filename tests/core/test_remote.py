@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -58,11 +59,13 @@ def serve() -> Iterator[Serve]:
 class Asked:
     """A submitted request and its events."""
 
-    def __init__(self, engine: RemoteEngine, name: str = "a", messages: tuple[Message, ...] = (), **params: Any) -> None:
+    def __init__(
+        self, engine: RemoteEngine, name: str = "a", messages: tuple[Message, ...] = (), user: str = "ada", **params: Any
+    ) -> None:
         self.events: list[Event] = []
         self.done = threading.Event()
         turns = messages or (Message("user", "hi"),)
-        engine.submit(Request(name, "ada", turns, SamplingParams(**params)), self.emit)
+        engine.submit(Request(name, user, turns, SamplingParams(**params)), self.emit)
 
     def emit(self, event: Event) -> None:
         self.events.append(event)
@@ -264,10 +267,11 @@ def test_cancel_before_the_server_has_answered(serve: Serve) -> None:
 
 def test_cancel_in_the_middle_of_connecting() -> None:
     with never_accepting() as url:
+        before = connecting(url)
         engine = RemoteEngine(url, "", SMALL)
         asked, at_once = Asked(engine), Asked(engine, "b")
         engine.cancel("b")
-        time.sleep(0.1)  # until it is connecting; it stays so
+        wait_until(lambda: connecting(url) - before, what="a connection that is being made")
         engine.cancel("a")
         assert asked.finished().reason == "cancelled"
         assert at_once.finished().reason == "cancelled"
@@ -278,7 +282,7 @@ def test_cancel_in_the_middle_of_connecting() -> None:
 
 def test_many_cancelled_requests_leave_no_connection_behind(serve: Serve) -> None:
     server, engine = serve(endless)
-    asked = [Asked(engine, str(number)) for number in range(256)]
+    asked = [Asked(engine, str(number), user=f"user {number % 4}") for number in range(256)]
     refused = Asked(engine, "one more").failed()
     assert (refused.code, "busy" in refused.message) == ("busy", True)
     for number in range(256):
@@ -287,6 +291,17 @@ def test_many_cancelled_requests_leave_no_connection_behind(serve: Serve) -> Non
     wait_until(lambda: all(call.gone.is_set() for call in server.asked), SOON * 4)
     server.chat = hello
     assert [Asked(engine, f"b{number}").finished().reason for number in range(3)] == ["stop"] * 3
+
+
+def test_one_person_has_a_quarter_of_all_requests(serve: Serve) -> None:
+    server, engine = serve(silent)
+    for number in range(64):
+        Asked(engine, str(number))
+    refused = Asked(engine, "one more").failed()
+    assert (refused.code, "64 requests of yours" in refused.message) == ("busy", True)
+    other = Asked(engine, "another's", user="bo")
+    wait_until(lambda: len(server.asked) == 65)
+    assert not other.events
 
 
 def test_closing_ends_everything_as_interrupted(serve: Serve) -> None:
@@ -606,6 +621,13 @@ def test_a_certificate_is_checked(certificate: Path, monkeypatch: pytest.MonkeyP
 def test_torch_is_not_needed() -> None:
     check = "import sys, core.engine.remote; print([name for name in ('torch', 'transformers') if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def connecting(url: str) -> set[Any]:
+    """This process's connections to `url` that are not there yet, each by its own port."""
+    port = int(url.rpartition(":")[2].partition("/")[0])
+    found = psutil.Process().net_connections("tcp4")
+    return {one.laddr for one in found if one.raddr and one.raddr.port == port and one.status == psutil.CONN_SYN_SENT}
 
 
 @contextmanager

@@ -75,17 +75,27 @@ def test_a_server_that_is_not_there() -> None:
         list_models(f"http://127.0.0.1:{port}/v1", "")
 
 
+@pytest.mark.timeout(8)
+def test_who_asks_says_how_long_to_wait() -> None:
+    silent = socket.create_server(("127.0.0.1", 0))  # it takes the connection, and says nothing
+    with silent, pytest.raises(ModelError, match="it does not answer in time"):
+        list_models(f"http://127.0.0.1:{silent.getsockname()[1]}/v1", "", patience_s=0.2)
+
+
 @pytest.mark.parametrize(
     ("url", "key", "sentence"),
     [
-        ("localhost:8000", "", "give the server's address"),
-        ("ftp://localhost/v1", "", "give the server's address"),
-        ("http://", "", "give the server's address"),
-        ("http://h:99999/v1", "", "give the server's address"),
-        ("http://[::1/v1", "", "give the server's address"),
-        ("http://user:hunter2@localhost/v1", "", "leave user name and password out"),
+        ("localhost:8000", "", "--engine: give local, or the URL of a server"),
+        ("ftp://localhost/v1", "", "--engine: give local, or the URL of a server"),
+        ("http://", "", "--engine: give local, or the URL of a server"),
+        ("http://h:99999/v1", "", "--engine: give local, or the URL of a server"),
+        ("http://[::1/v1", "", "--engine: give local, or the URL of a server"),
+        ("http://user:hunter2@localhost/v1", "", "without a name or key in it"),
         ("http://localhost/v1?key=hunter2", "", "from \\? or # on"),
         ("http://localhost/v1#hunter2", "", "from \\? or # on"),
+        ("http://localhost/v1?", "", "from \\? or # on"),
+        ("http://local host/v1", "", "give local, or the URL"),
+        ("http://bücher.example/v1", "", "give local, or the URL"),
         ("http://api.example.com/v1", KEY, "unencrypted"),
         ("http://8.8.8.8/v1", KEY, "unencrypted"),
         ("http://localhost/v1", "hunter2\nx: y", "characters that no key has"),

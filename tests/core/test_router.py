@@ -6,6 +6,7 @@ import gc
 import itertools
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -15,10 +16,10 @@ import pytest
 
 from core.engine.base import Request
 from core.engine.room import Found
-from core.engine.router import MAX_WAITING, Router
+from core.engine.router import MAX_WAITING, PAUSE_S, Router
 from core.errors import ModelError, ModelNotFound, ModelTooLarge, UserError
 from core.types import Delta, Event, Failed, Finished, Message, Queued, SamplingParams
-from tests.support.clock import wait_until
+from tests.support.clock import Clock, wait_until
 from tests.support.races import race
 from tests.support.source import ScriptedSource
 
@@ -28,9 +29,9 @@ numbers = itertools.count()
 class Asked:
     """A request and the events that came."""
 
-    def __init__(self, router: Router, model: str = "", message: str = "hi", send: bool = True) -> None:
+    def __init__(self, router: Router, model: str = "", message: str = "hi", send: bool = True, user: str = "ada") -> None:
         self.router, self.events = router, list[Event]()
-        self.request = Request(f"r{next(numbers)}", "ada", (Message("user", message),), SamplingParams(max_tokens=4000), model)
+        self.request = Request(f"r{next(numbers)}", user, (Message("user", message),), SamplingParams(max_tokens=4000), model)
         if send:
             self.send()
 
@@ -71,11 +72,11 @@ Make = Callable[..., Router]
 
 @pytest.fixture
 def make() -> Iterator[Make]:
-    """A router over a source, with the named models started, the first of them the default."""
+    """A router over a source, with the named models started, the first of them the default; none is kept for long."""
     made: list[Router] = []
 
-    def start(source: Any, *names: str, budget: int = 0, base: int = 0) -> Router:
-        router = Router(source, budget, base)
+    def start(source: Any, *names: str, budget: int = 0, base: int = 0, keep_s: float = 0, clock: Any = time.monotonic) -> Router:
+        router = Router(source, budget, base, keep_s, clock)
         made.append(router)
         router.start([("", name) for name in names])
         wait_until(lambda: all(entry.state not in ("getting", "loading") for entry in router.entries()))
@@ -212,16 +213,95 @@ def test_nobody_leaves_in_vain_and_none_that_is_in_use(make: Make) -> None:
     running.end()
     loaded(router, "c")
     assert states(router)["c"] == "ready"
-    running = Asked(router, "c", "long").wait_text()
-    refused = Asked(router, "a")
-    wait_until(lambda: refused.ends)
-    assert "'c' is in use" in refused.failure
-    assert isinstance(refused.ends[0], Failed)
-    assert refused.ends[0].code == "busy"
-    assert "a" in names(router), "it can be asked again"
+
+
+def leaving(router: Router, name: str) -> None:
+    """Wait until that model takes no more, since another waits for its room."""
+    wait_until(lambda: router._models[name].yields)
+
+
+def test_who_asks_for_a_model_without_room_waits_for_those_before_and_nobody_gets_in_after(make: Make) -> None:
+    source = ScriptedSource(pace_s=0.002, a=600, b=600)
+    router = make(source, "a", "b", budget=1000)
+    running = Asked(router, "a", "long").wait_text()
+    waiting = Asked(router, "b")
+    leaving(router, "a")
+    after = Asked(router, "a", "later", user="bo")
+    assert [waiting.events, after.events] == [[Queued(0, loading=True)]] * 2
+    assert states(router) == {"a": "ready", "b": "getting"}
+    with pytest.raises(UserError, match="'b' is not loaded"):
+        router.unload("b")
     running.cancel()
-    running.end()
-    assert Asked(router, "a").text == "a: hi"
+    assert waiting.text == "b: hi"
+    assert after.text == "a: later", "it comes back for those who wait for it"
+    assert [reference for reference, _ in source.loads] == ["a", "b", "a"]
+    assert router.busy == 0
+
+
+def test_a_model_that_nobody_waits_to_replace_any_more_stays(make: Make) -> None:
+    source = ScriptedSource(pace_s=0.002, a=600, b=600)
+    router = make(source, "a", "b", budget=1000)
+    running = Asked(router, "a", "long").wait_text()
+    waiting = Asked(router, "b")
+    leaving(router, "a")
+    after = Asked(router, "a", "later")
+    waiting.cancel()
+    waiting.end()
+    wait_until(lambda: len(after.events) > 1, what="the engine's word")
+    running.cancel()
+    assert after.text == "a: later"
+    assert [reference for reference, _ in source.loads] == ["a"]
+    assert states(router) == {"a": "ready", "b": "unloaded"}
+    assert names(router) == ["a", "b"]
+
+
+def test_two_models_that_are_asked_in_turn_do_not_take_turns_at_every_question(make: Make) -> None:
+    clock = Clock()
+    source = ScriptedSource(a=600, b=600)
+    router = make(source, "a", "b", budget=1000, keep_s=10, clock=clock)
+    assert Asked(router, "b").text == "b: hi"
+    waiting = Asked(router, "a", user="bo")
+    wait_until(lambda: router._room._line)
+    for _ in range(5):
+        assert Asked(router, "b").text == "b: hi"
+    assert not waiting.ends, "b was brought a moment ago, so it stays for a while"
+    clock.now += 9
+    assert Asked(router, "b").text == "b: hi"
+    assert not waiting.ends
+    clock.now += 1.5
+    Asked(router, "b")  # its end is when the router looks again; it would by itself, by the clock
+    assert waiting.text == "a: hi"
+    assert [reference for reference, _ in source.loads][:3] == ["a", "b", "a"]
+
+
+def test_one_persons_requests_leave_room_for_others_to_wait(make: Make) -> None:
+    source = ScriptedSource(a=600, b=600)
+    router = make(source, "a", "b", budget=1000)
+    source.gate.clear()
+    theirs = [Asked(router, "b") for _ in range(MAX_WAITING // 4 + 1)]
+    assert "16 requests of yours are waiting" in theirs[-1].failure
+    other = Asked(router, "b", user="bo")
+    source.gate.set()
+    assert other.text == "b: hi"
+    assert all(one.text == "b: hi" for one in theirs[:-1])
+
+
+def test_what_could_not_be_loaded_again_is_tried_again_after_a_pause(make: Make) -> None:
+    clock = Clock()
+    source = ScriptedSource(a=600, b=600)
+    router = make(source, "a", "b", budget=1000, clock=clock)
+    source.broken["b"] = ModelError("The file /srv/models/b is damaged. Raise --memory.")
+    first = Asked(router, "b")
+    assert first.failure == "'b' could not be loaded. Try again in 10 s, or choose another model, or tell an admin."
+    assert isinstance(first.ends[0], Failed)
+    assert (first.ends[0].code, first.ends[0].retry_s) == ("busy", PAUSE_S)
+    assert "/srv/models/b" in router.entries()[1].error, "an admin reads why"
+    source.broken.clear()
+    clock.now += 4
+    assert "Try again in 6 s" in Asked(router, "b").failure
+    assert names(router) == ["a", "b"], "it is asked again by who waits a little"
+    clock.now += 6
+    assert Asked(router, "b").text == "b: hi"
 
 
 def test_at_the_start_nobody_leaves_for_another(make: Make) -> None:
@@ -252,7 +332,7 @@ def test_unloading_refuses_what_is_in_use_and_the_last(make: Make) -> None:
     router.unload("b")
     with pytest.raises(UserError, match="nothing to unload"):
         router.unload("b")
-    with pytest.raises(UserError, match="the only model that is ready"):
+    with pytest.raises(UserError, match="'a' is the default"):
         router.unload("a")
     assert names(router) == ["a"], "an admin's word stands: it does not come back by itself"
     assert "'b' is not loaded" in Asked(router, "b").failure
@@ -265,7 +345,7 @@ def test_who_waits_for_a_model_can_leave_and_is_told_if_it_does_not_come(make: M
     router = make(source, "a", "b", budget=1000)
     source.gate.clear()
     waiting = [Asked(router, "b", message) for message in ("one", "two", "three")]
-    assert [one.events for one in waiting] == [[Queued(0)], [Queued(1)], [Queued(2)]]
+    assert [one.events for one in waiting] == [[Queued(place, loading=True)] for place in range(3)]
     assert router.busy == 3
     waiting[1].cancel()
     ended = waiting[1].end()
@@ -274,9 +354,6 @@ def test_who_waits_for_a_model_can_leave_and_is_told_if_it_does_not_come(make: M
     source.gate.set()
     assert [waiting[0].text, waiting[2].text] == ["b: one", "b: three"]
     assert source.asked == ["one", "three"], "the engine never heard of the one that left"
-    source.broken["a"] = ModelError("a is damaged.")
-    assert Asked(router, "a").failure == "a is damaged."
-    assert names(router) == ["b"]
     assert router.busy == 0
 
 
@@ -284,8 +361,8 @@ def test_a_queue_for_a_model_that_comes_is_bounded(make: Make) -> None:
     source = ScriptedSource(a=600, b=600)
     router = make(source, "a", "b", budget=1000)
     source.gate.clear()
-    waiting = [Asked(router, "b") for _ in range(MAX_WAITING + 1)]
-    assert "busy" in waiting[-1].failure
+    waiting = [Asked(router, "b", user=f"user {number % 5}") for number in range(MAX_WAITING + 1)]
+    assert "busy: 64 requests are waiting" in waiting[-1].failure
     wait_until(lambda: states(router)["b"] == "loading")
     router.close()
     assert all("server stopped" in one.failure for one in waiting[:-1])
@@ -302,6 +379,98 @@ def test_a_queue_for_a_model_that_comes_is_bounded(make: Make) -> None:
     assert "shutting down" in Asked(router, "a").failure
     with pytest.raises(UserError, match="shutting down"):
         router.load("b")
+
+
+def test_a_row_is_taken_off_the_list_if_it_stands_for_nothing_that_is_loaded(make: Make) -> None:
+    source = ScriptedSource(a=1, b=1, c=1)
+    router = make(source, "a", "b", "c")
+    source.broken["d"] = ModelError("d is damaged.")
+    source.weights["d"] = 1
+    router.load("d")
+    wait_until(lambda: states(router)["d"] == "failed")
+    router.unload("c")
+    with pytest.raises(UserError, match="'b' is loaded, or on its way"):
+        router.forget("b")
+    with pytest.raises(UserError, match="'a' is the default"):
+        router.forget("a")
+    router.forget("c")
+    router.forget("d")
+    assert states(router) == {"a": "ready", "b": "ready"}
+    with pytest.raises(UserError, match="no model named 'c'"):
+        router.forget("c")
+    assert "'c' is not loaded" in Asked(router, "c").failure
+    loaded(router, "c")
+    assert Asked(router, "c").text == "c: hi"
+
+
+def test_admins_have_two_models_loaded_at_a_time(make: Make) -> None:
+    source = ScriptedSource(a=600, b=600, c=1, d=1, e=1)
+    router = make(source, "a", "b", budget=1000)
+    source.gate.clear()
+    waiting = Asked(router, "b")  # what a question brings does not count
+    router.load("c")
+    router.load("d")
+    with pytest.raises(UserError, match="2 models are being loaded already"):
+        router.load("e")
+    assert router.load("c").state == "getting", "a second press is no third"
+    assert list(states(router)) == ["a", "b", "c", "d"]
+    source.gate.set()
+    assert waiting.text == "b: hi"
+    wait_until(lambda: [states(router)[name] for name in "cd"] == ["ready", "ready"])
+    loaded(router, "e")
+
+
+def test_a_name_that_failed_and_is_used_for_another_model_has_its_size(make: Make) -> None:
+    source = ScriptedSource(a=1, b=500, c=5)
+    router = make(source, "a", budget=1000)
+    source.broken["b"] = ModelError("b is damaged.")
+    router.load("b", "x")
+    wait_until(lambda: states(router)["x"] == "failed")
+    source.gate.clear()
+    assert router.load("c", "x").needs == 5
+    source.gate.set()
+
+
+def test_what_cannot_be_found_at_the_start_goes_by_its_last_part(make: Make) -> None:
+    router = make(ScriptedSource(a=1), "a", "/srv/private/none")
+    assert states(router) == {"a": "ready", "none": "failed"}
+
+
+def test_an_engine_that_cannot_be_closed_keeps_nobody_from_its_room(make: Make) -> None:
+    source = ScriptedSource(a=600, b=600)
+    router = make(source, "a", "b", budget=1000)
+    close = source.engines["a"].close
+
+    def failing() -> None:
+        close()
+        raise RuntimeError("the GPU fell off")
+
+    source.engines["a"].close = failing  # type: ignore[method-assign]
+    assert Asked(router, "b").text == "b: hi"
+    assert Asked(router, "a").text == "a: hi"
+
+
+def test_a_request_that_an_engine_cannot_take_ends_alone(make: Make) -> None:
+    source = ScriptedSource(a=600, b=600)
+    router = make(source, "a", "b", budget=1000)
+    source.gate.clear()
+    waiting = [Asked(router, "b", message) for message in ("bad", "good")]
+
+    def choosy() -> None:
+        submit = source.engines["b"].submit
+
+        def late(request: Request, emit: Any) -> None:
+            if request.messages[0].content == "bad":
+                raise RuntimeError("this one cannot be taken")
+            submit(request, emit)
+
+        source.engines["b"].submit = late  # type: ignore[method-assign]
+
+    source.loaded = choosy
+    source.gate.set()
+    assert "Something went wrong" in waiting[0].failure
+    assert waiting[1].text == "b: good"
+    assert router.busy == 0
 
 
 def test_a_cancel_in_the_midst_of_the_end_changes_nothing(make: Make) -> None:

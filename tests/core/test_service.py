@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from core.engine import LocalEngine
 from core.engine.router import Router
 from core.engine.scheduler import Scheduler
-from core.errors import BadInput, Interrupted, NotFound, NotTheLast, QuotaUsed, StillAnswering
+from core.errors import BadInput, Interrupted, ModelError, NotFound, NotTheLast, QuotaUsed, StillAnswering
 from core.service import InferenceService
 from core.store import Run, Store
 from core.tasks import chat_task
@@ -344,9 +344,30 @@ def test_a_guest_who_is_turned_away_keeps_the_question(database: Engine) -> None
     free.close()
 
 
+def test_a_guest_who_is_turned_away_after_a_while_keeps_the_question_too(database: Engine) -> None:
+    """The model that the guest waits for does not come back."""
+    source = ScriptedSource(a=600, b=600)
+    router = Router(source, 1000, keep_s=0)
+    router.start([("", "a"), ("", "b")])
+    wait_until(lambda: len(router.askable()) == 2)
+    service = InferenceService(Store(database), router, [chat_task(SamplingParams(), 4096)], router.askable)
+    guest = User("guest-1", "Guest", "guest", quota=1)
+    source.gate.clear()
+    source.broken["b"] = ModelError("b is damaged.")
+    run = service.start(guest, "chat", {"message": "hi", "model": "b"})
+    source.gate.set()
+    *_, last = service.watch(guest, run.id)
+    assert isinstance(last, Failed)
+    assert "could not be loaded" in last.message
+    assert isinstance([*service.watch(guest, service.start(guest, "chat", {"message": "hi", "model": "a"}).id)][-1], Finished)
+    with pytest.raises(QuotaUsed):
+        service.start(guest, "chat", {"message": "again"})
+    service.close()
+
+
 @pytest.fixture
 def router() -> Iterator[Router]:
-    made = Router(ScriptedSource(a=300, b=300, c=300), 800)
+    made = Router(ScriptedSource(a=300, b=300, c=300), 800, keep_s=0)
     made.start([("", "a"), ("", "b")])
     wait_until(lambda: len(made.askable()) == 2)
     yield made
@@ -382,13 +403,13 @@ def test_with_several_models_a_task_has_a_choice_of_those_that_can_be_asked(seve
 def test_with_one_model_there_is_nothing_to_choose_and_it_may_be_named_all_the_same(
     several: InferenceService, router: Router
 ) -> None:
-    router.unload("a")
+    router.unload("b")
     assert choices(several) == ()
-    run = end(several, ask(several, "hi", model="b"))
-    assert (run.model, run.text) == ("b", "b: hi")
-    assert end(several, ask(several, "hi")).model == "b", "the one that is there, though another is the default"
-    with pytest.raises(BadInput, match="b answers now"):
-        ask(several, "hi", model="a")
+    run = end(several, ask(several, "hi", model="a"))
+    assert (run.model, run.text) == ("a", "a: hi")
+    assert end(several, ask(several, "hi")).model == "a"
+    with pytest.raises(BadInput, match="a answers now"):
+        ask(several, "hi", model="b")
 
 
 def test_a_conversation_outlives_its_model(several: InferenceService, router: Router) -> None:
@@ -398,8 +419,22 @@ def test_a_conversation_outlives_its_model(several: InferenceService, router: Ro
     second = end(several, ask(several, "more", first.conversation_id, model="b"))
     router.unload("b")
     assert [run.model for run in several.conversation(ADA, first.conversation_id).runs] == ["a", "b"]
-    assert end(several, several.answer_again(ADA, second.id)).model == "a"
+    again = end(several, several.answer_again(ADA, second.id))
+    assert (again.model, again.figures.split(" · ")[0]) == ("a", "a"), "another answers, and says so"
     assert end(several, ask(several, "on", first.conversation_id)).model == "a"
+
+
+def test_no_other_model_answers_again_without_being_chosen(several: InferenceService, router: Router) -> None:
+    router.load("c")
+    wait_until(lambda: choices(several) == ("a", "b", "c"))
+    asked = end(several, ask(several, "hi", model="b"))
+    wait_until(lambda: not router.busy)
+    router.unload("b")
+    for values in (None, {"temperature": 0.1}):  # such as a page sends that has no choice of models yet
+        with pytest.raises(BadInput, match="b is not there any more") as refused:
+            several.answer_again(ADA, asked.id, values)
+        assert refused.value.field == "model"
+    assert end(several, several.answer_again(ADA, asked.id, {"model": "c"})).model == "c"
 
 
 def test_the_longest_context_bounds_an_answer(database: Engine) -> None:

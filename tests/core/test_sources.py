@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -17,6 +20,7 @@ from core.models import BASE_BYTES
 from core.sources import MOST_REMOTE, GivenModel, LocalModels, RemoteModels
 from tests.core.test_router import Asked, states
 from tests.support.clock import wait_until
+from tests.support.hub import COMMIT, model_hub
 from tests.support.models import make_chat_model
 from tests.support.openai_server import OpenAIServer
 from tests.support.runner import ScriptedRunner
@@ -117,3 +121,27 @@ def test_a_given_runner_is_the_one_model() -> None:
     with pytest.raises(ModelNotFound):
         router.load("other")
     router.close()
+
+
+def test_a_model_of_the_hub_comes_back_as_it_was_and_without_asking_the_hub(chat_model: Path, tmp_path: Path) -> None:
+    code = """
+import sys, urllib.request
+from contextlib import nullcontext, suppress
+from core.sources import LocalModels
+source, quiet = LocalModels(8 * 10**9, nullcontext), lambda done, total: None
+for endpoint in sys.argv[1:]:
+    engine = source.find("org/tiny", quiet).load(10**6, quiet)
+    print(engine.model.revision)
+    engine.close()
+    with suppress(Exception):
+        urllib.request.urlopen(endpoint + "/loaded")
+"""
+    with model_hub({"org/tiny": chat_model}) as (endpoint, asked):
+        environment = {**os.environ, "HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path), "HF_HUB_DISABLE_TELEMETRY": "1"}
+        ran = subprocess.run(
+            [sys.executable, "-c", code, endpoint, endpoint], env=environment, capture_output=True, text=True, timeout=120
+        )
+    assert ran.stdout.split() == [COMMIT, COMMIT], ran.stderr
+    first = asked.index("GET /loaded")
+    assert first > 0
+    assert asked[first + 1 :] == ["GET /loaded"]

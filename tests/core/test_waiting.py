@@ -28,3 +28,8 @@ from core.waiting import place
 )
 def test_the_words(position: int, eta_s: float | None, words: str) -> None:
     assert place(Queued(position, eta_s)) == words
+
+
+def test_who_waits_for_a_model_is_told_so() -> None:
+    assert place(Queued(0, loading=True)) == "Waiting for the model to be loaded"
+    assert place(Queued(2, loading=True)) == "Waiting for the model to be loaded, 2 ahead of you"

@@ -200,9 +200,9 @@ async def test_security_headers_stand_on_every_answer(sessions: Sessions, path: 
 
 
 SPOOFED = [
-    "X-Auth-User", "X_Auth_User", "x-auth_session", "X-Auth-Session", "X-Auth-Role", "X-Forwarded-User", "X-Forwarded-For",
-    "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Prefix", "Forwarded", "X-Real-Ip", "Remote-User", "X-Remote-User",
-    "X-User", "X-Email", "X-Original-Url", "True-Client-Ip", "Cf-Connecting-Ip", "any_thing",
+    "X-Auth-User", "X_Auth_User", "x-auth_session", "X-Auth-Session", "X-Auth-Role", "X-Auth-Quota", "X-Forwarded-User",
+    "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Prefix", "Forwarded", "X-Real-Ip", "Remote-User",
+    "X-Remote-User", "X-User", "X-Email", "X-Original-Url", "True-Client-Ip", "Cf-Connecting-Ip", "any_thing",
 ]  # fmt: skip
 
 

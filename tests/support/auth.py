@@ -44,8 +44,11 @@ class NoModels:
     def memory(self) -> None:
         return None
 
-    def load(self, reference: str, name: str) -> None:
+    def load(self, reference: str, name: str) -> str:
         raise AssertionError("nothing was to be loaded")
 
     def unload(self, name: str) -> str:
         raise AssertionError("nothing was to be unloaded")
+
+    def forget(self, name: str) -> str:
+        raise AssertionError("nothing was to be taken off the list")

@@ -33,7 +33,7 @@ from core.service import InferenceService
 from core.settings import FRONTENDS
 from core.store import Store, metadata
 from core.tasks import chat_task
-from core.types import SamplingParams, User
+from core.types import ModelInfo, SamplingParams, User
 from tests.support.clock import wait_until
 from tests.support.runner import ScriptedRunner
 from tests.support.serve import ROOT, answer
@@ -66,7 +66,8 @@ def make_app(data: Path, pace: float) -> Named:
     database = open_database(f"sqlite:///{data / 'portico.db'}")
     metadata.create_all(database)
     engine = LocalEngine(ScriptedRunner(answer, pace_s=pace), Scheduler(max_running=1, max_waiting=WAITING))
-    service = InferenceService(Store(database), engine, [chat_task(SamplingParams(), 4096)])
+    models = [engine.model, ModelInfo("another")]  # a choice of them, so that each answer says whose it is
+    service = InferenceService(Store(database), engine, [chat_task(SamplingParams(), 4096)], lambda: models)
     asked: list[tuple[User, str]] = []
 
     async def ask(request: Request) -> PlainTextResponse:

@@ -70,6 +70,15 @@ def test_choices_that_change_are_shown_anew_and_one_that_is_gone_is_said(early: 
     assert drawn.shown({"tone": "warm"})["Tone"]["value"] == "warm", "it came back"
 
 
+def test_what_a_model_was_called_leads_nowhere() -> None:
+    """Gradio makes a link of [text](address) in the line below a field."""
+    drawn = Drawn(tone("![x](http://evil.example/a.png)", "dry"))
+    drawn.now = [tone("dry", "harsh")]
+    info = drawn.shown({"tone": "![x](http://evil.example/a.png)"})["Tone"]["info"]
+    assert "](" not in info
+    assert info.replace("\N{WORD JOINER}", "").startswith("![x](http://evil.example/a.png) is not there any more.")
+
+
 def test_each_choice_keeps_its_component_whatever_else_comes_and_goes() -> None:
     drawn = Drawn(LOUD)
     size = Field("size", Kind.CHOICE, "Size", default="s", choices=("s", "m"))

@@ -42,7 +42,9 @@ async def lifespan(app):
 
 from streamlit.web.server.starlette.starlette_websocket import gather_user_info
 from starlette.datastructures import Headers
-user = gather_user_info(Headers({"x-auth-user": "ada", "x-auth-name": "Ada%20L", "x-auth-role": "admin", "x-auth-session": "s1"}))
+given = {"x-auth-user": "ada", "x-auth-name": "Ada%20L", "x-auth-role": "admin", "x-auth-session": "s1"}
+user = gather_user_info(Headers(given))
+guest = gather_user_info(Headers({**given, "x-auth-quota": "7"}))
 
 found = {}
 with TestClient(Starlette(routes=[Mount("/streamlit", mounted.app)], lifespan=lifespan)) as client:
@@ -58,8 +60,8 @@ with TestClient(Starlette(routes=[Mount("/streamlit", mounted.app)], lifespan=li
         except WebSocketDisconnect:
             sockets[path + " " + origin] = False
 access = logging.getLogger("uvicorn.access")
-print(json.dumps({"cheap": cheap, "tokens": tokens, "user": user, "found": found, "post": post, "sockets": sockets,
-                  "logger": [access.level, len(access.handlers)]}))
+print(json.dumps({"cheap": cheap, "tokens": tokens, "user": user, "guest": guest, "found": found, "post": post,
+                  "sockets": sockets, "logger": [access.level, len(access.handlers)]}))
 """
 OPEN = ["/", "/_stcore/health", "/_stcore/host-config"]
 CLOSED = [
@@ -103,7 +105,8 @@ def test_no_other_site_may_open_the_stream_or_steer_the_page(mounted: dict) -> N
 
 def test_the_guards_headers_reach_the_page_as_its_user(mounted: dict) -> None:  # type: ignore[type-arg]
     """It is also what keeps a session id from being enough to take a session over: the session is part of the identity."""
-    assert mounted["user"] == {"id": "ada", "name": "Ada%20L", "role": "admin", "sid": "s1"}
+    assert mounted["user"] == {"id": "ada", "name": "Ada%20L", "role": "admin", "quota": None, "sid": "s1"}
+    assert mounted["guest"]["quota"] == "7"
 
 
 def test_it_leaves_the_process_as_it_found_it(mounted: dict) -> None:  # type: ignore[type-arg]

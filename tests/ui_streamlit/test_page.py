@@ -18,7 +18,7 @@ from core.frontend import Context
 from core.service import InferenceService
 from core.store import Store, runs
 from core.tasks import Field, Task, chat_task
-from core.types import Kind, ModelInfo, SamplingParams
+from core.types import Kind, ModelInfo, SamplingParams, User
 from tests.conftest import ADA, BO
 from tests.support.clock import wait_until
 from tests.support.runner import ScriptedRunner
@@ -75,6 +75,10 @@ def test_the_guards_headers_become_a_user() -> None:
     user = signed_in({"id": "ada", "name": "%C3%84da%20L", "role": "admin", "sid": "s"})
     assert user is not None
     assert (user.id, user.name, user.role) == ("ada", "Äda L", "admin")
+    assert user.quota is None
+    guest = signed_in({"id": "guest-1", "name": "", "role": "guest", "quota": "2", "sid": "s"})
+    assert guest is not None
+    assert (guest.role, guest.quota) == ("guest", 2)
     assert signed_in({}) is None
     assert signed_in({"id": None, "name": None}) is None
 
@@ -220,6 +224,18 @@ def test_a_failed_answer_shows_its_sentence_its_text_so_far_and_a_retry_in_place
     (again,) = service.conversation(ADA, service.conversations(ADA)[0].id).runs
     assert again.id != failed.id
     assert page.button(key=f"retry-{again.id}").label == "Retry"
+
+
+def test_a_guest_asks_no_more_than_the_quota(page: AppTest, service: InferenceService) -> None:
+    page.user = {"id": "guest-1", "name": "", "role": "guest", "quota": "1", "sid": "s"}
+    page.run()
+    said(page, "one")
+    assert not page.error
+    said(page, "two")
+    assert ["You have asked" in error.value for error in page.error] == [True]
+    assert page.chat_input[0].proto.value == "two"
+    (conversation,) = service.conversations(User("guest-1", ""))
+    assert len(service.conversation(User("guest-1", ""), conversation.id).runs) == 1
 
 
 def test_regenerate_is_offered_for_the_last_answer_alone(page: AppTest, service: InferenceService) -> None:
