@@ -156,8 +156,11 @@ def test_parameters_that_are_not_openais_are_sent_only_if_they_change_something(
 
 def test_answers_one_after_another_share_a_connection(serve: Serve) -> None:
     server, engine = serve(hello)
+    idle = len(asyncio.all_tasks(engine._loop))
     for name in "abc":
         Asked(engine, name).finished()
+        # The end is told at its event; the connection is free once the stream has been read to its own end.
+        wait_until(lambda: len(asyncio.all_tasks(engine._loop)) == idle)
     assert {call.connection for call in server.asked} == {1}
 
 
