@@ -10,9 +10,11 @@ from typing import Any, cast
 
 import torch
 from torch import nn
+from torch.nn.functional import linear
 from transformers.pytorch_utils import Conv1D
 
 TOKENS = 64  # of a step, for which the layout is chosen
+SMALL = 2**18  # weights; of a layer no larger, a single token is computed sooner by the plain ones, which are kept for it
 
 
 class PackedLinear(nn.Module):
@@ -24,8 +26,11 @@ class PackedLinear(nn.Module):
         self.out_features, self.in_features = weight.shape
         self.bias = bias
         self._packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous(), TOKENS)
+        self._plain = weight.detach().clone() if weight.numel() <= SMALL else None
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
+        if self._plain is not None and states.numel() == self.in_features:
+            return linear(states, self._plain, self.bias)
         return cast(torch.Tensor, torch.ops.mkldnn._linear_pointwise(states, self._packed, self.bias, "none", [], ""))
 
 
