@@ -16,9 +16,6 @@ from typing import Any
 import pyotp
 import pytest
 import uvicorn
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from httpx2 import Headers
 from joserfc.jwk import ECKey, RSAKey
 from sqlalchemy import Engine, text
@@ -57,6 +54,7 @@ from core.settings import load_settings
 from doors import look_at_database
 from portal.pages import render
 from tests.support.auth import SECRET, NoModels, Now, make_auth
+from tests.support.certificate import make_certificate
 from tests.support.clock import wait_until
 from tests.support.serve import Served
 
@@ -404,18 +402,7 @@ def test_plain_http_beside_https_leads_on_or_is_closed() -> None:
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A self-signed one for localhost that ends in ten days, with its key."""
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=10))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    file = tmp_path / "certificate.pem"
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    file.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
-    return file
+    return make_certificate(tmp_path)
 
 
 def test_a_certificate_is_checked_as_browsers_do(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:

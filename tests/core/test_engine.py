@@ -1,16 +1,16 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
-from core.engine import LocalEngine, Request
+from core.engine import LocalEngine
 from core.engine.base import Outcome
 from core.engine.scheduler import Reuse, Scheduler, Step
 from core.errors import NoNumbers
-from core.types import Delta, Event, Failed, Finished, Message, Queued, SamplingParams, Started
+from core.types import Failed, Finished, Queued, Started
+from tests.support.asked import Asked
 from tests.support.clock import wait_until
 from tests.support.runner import ScriptedRunner
 
@@ -28,29 +28,6 @@ def make_engine() -> Iterator[MakeEngine]:
     yield make
     for engine in made:
         engine.close()
-
-
-class Asked:
-    """A submitted request and its events."""
-
-    def __init__(self, engine: LocalEngine, name: str, message: str = "hi", **params: object) -> None:
-        self.events: list[Event] = []
-        self.done = threading.Event()
-        request = Request(name, "ada", (Message("user", message),), SamplingParams(**params))  # type: ignore[arg-type]
-        engine.submit(request, self.emit)
-
-    def emit(self, event: Event) -> None:
-        self.events.append(event)
-        if isinstance(event, Finished | Failed):
-            self.done.set()
-
-    @property
-    def text(self) -> str:
-        return "".join(event.text for event in self.events if isinstance(event, Delta))
-
-    def wait(self) -> Event:
-        assert self.done.wait(10), "the run did not end"
-        return self.events[-1]
 
 
 def test_a_request_is_answered(make_engine: MakeEngine) -> None:

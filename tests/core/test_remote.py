@@ -8,26 +8,22 @@ import socket
 import ssl
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 import core.engine.remote_models
-from core.engine import Request
 from core.engine.remote import Patience, RemoteEngine, list_models
 from core.engine.remote_answer import MAX_LINE, MAX_TEXT
 from core.errors import ModelError
-from core.types import Delta, Event, Failed, Finished, Message, ModelInfo, SamplingParams, Started
+from core.types import Delta, Message, ModelInfo, Started
+from tests.support.asked import Asked
+from tests.support.certificate import make_certificate
 from tests.support.clock import wait_until
 from tests.support.openai_server import DONE, Call, OpenAIServer, Script, answering
 
@@ -54,42 +50,6 @@ def serve() -> Iterator[Serve]:
     for server, engine in opened:
         engine.close()
         server.__exit__(None, None, None)
-
-
-class Asked:
-    """A submitted request and its events."""
-
-    def __init__(
-        self, engine: RemoteEngine, name: str = "a", messages: tuple[Message, ...] = (), user: str = "ada", **params: Any
-    ) -> None:
-        self.events: list[Event] = []
-        self.done = threading.Event()
-        turns = messages or (Message("user", "hi"),)
-        engine.submit(Request(name, user, turns, SamplingParams(**params)), self.emit)
-
-    def emit(self, event: Event) -> None:
-        self.events.append(event)
-        if isinstance(event, Finished | Failed):
-            self.done.set()
-
-    @property
-    def text(self) -> str:
-        return "".join(event.text for event in self.events if isinstance(event, Delta))
-
-    def wait(self) -> Event:
-        assert self.done.wait(10), "the run did not end"
-        assert sum(isinstance(event, Finished | Failed) for event in self.events) == 1
-        return self.events[-1]
-
-    def finished(self) -> Finished:
-        end = self.wait()
-        assert isinstance(end, Finished), end
-        return end
-
-    def failed(self) -> Failed:
-        end = self.wait()
-        assert isinstance(end, Failed), end
-        return end
 
 
 async def hello(call: Call) -> None:
@@ -134,8 +94,8 @@ def test_an_answer_is_streamed(serve: Serve) -> None:
 def test_the_server_is_asked_with_the_key_the_messages_and_every_parameter(serve: Serve) -> None:
     server, engine = serve(hello, KEY)
     turns = (Message("system", "Be brief."), Message("user", "one"), Message("assistant", "1"), Message("user", "two"))
-    Asked(engine, "a", turns, temperature=0.5, top_p=0.9, top_k=40, min_p=0.1, repetition_penalty=1.2, max_tokens=9, seed=4,
-          stop=("###",)).finished()  # fmt: skip
+    Asked(engine, "a", messages=turns, temperature=0.5, top_p=0.9, top_k=40, min_p=0.1, repetition_penalty=1.2, max_tokens=9,
+          seed=4, stop=("###",)).finished()  # fmt: skip
     call = server.asked[0]
     assert call.headers["authorization"] == f"Bearer {KEY}"
     assert call.body == {
@@ -528,7 +488,7 @@ def test_a_conversation_that_is_too_long_loses_its_oldest_turns(serve: Serve) ->
 
     server, engine = serve(script)
     turns = tuple(Message("assistant" if number % 2 else "user", str(number)) for number in range(13))
-    asked = Asked(engine, "a", (Message("system", "Be brief."), *turns))
+    asked = Asked(engine, "a", messages=(Message("system", "Be brief."), *turns))
     assert asked.finished().reason == "stop"
     assert [event for event in asked.events if isinstance(event, Started)] == [Started()]
     sent = [[one["content"] for one in call.body["messages"]] for call in server.asked]
@@ -547,14 +507,14 @@ def test_a_server_that_says_so_in_its_stream_is_asked_again_too(serve: Serve) ->
         return await call.end()
 
     _, engine = serve(script)
-    asked = Asked(engine, "a", (Message("user", "1"), Message("assistant", "2"), Message("user", "3")))
+    asked = Asked(engine, "a", messages=(Message("user", "1"), Message("assistant", "2"), Message("user", "3")))
     assert asked.finished().reason == "stop"
     assert asked.events[:-1] == [Started(), Delta("Hel"), Delta("lo")]
 
 
 def test_a_message_that_is_too_long_itself_is_refused(serve: Serve) -> None:
     server, engine = serve(answering(400, openai_error("no", code="context_length_exceeded")))
-    asked = Asked(engine, "a", (Message("system", "Be brief."), Message("user", "long")))
+    asked = Asked(engine, "a", messages=(Message("system", "Be brief."), Message("user", "long")))
     assert asked.failed().code == "context_length_exceeded"
     assert len(server.asked) == 1
 
@@ -583,23 +543,8 @@ def test_the_environments_proxy_is_not_asked_for_this_machine(serve: Serve, monk
     assert list_models(server.url, "")
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A self-signed one for localhost, with its key."""
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=10))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    file = tmp_path / "certificate.pem"
-    private = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    file.write_bytes(private + made.public_bytes(serialization.Encoding.PEM))
-    return file
-
-
-def test_a_certificate_is_checked(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_certificate_is_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificate = make_certificate(tmp_path)
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(certificate)
     with OpenAIServer(hello, tls=tls) as server:
