@@ -19,6 +19,7 @@ from core.references import NAME
 from shelf import Row
 from tests.auth.site import Site
 from tests.auth.test_admin import enrol
+from tests.support.auth import ScriptedModels
 from tests.support.serve import ROOT
 
 ADA = Account("ada", "Ada", "member")
@@ -36,36 +37,6 @@ def row(name: str, state: str, **changes: Any) -> Row:
         "may_unload": state == "ready", "may_remove": state in ("unloaded", "failed"),
     }  # fmt: skip
     return Row(**(given | changes))
-
-
-class ScriptedModels:
-    """Stands at the seam for the engine; `asked` is what was asked of it, `refuses` how it refuses."""
-
-    def __init__(self, *rows: Row) -> None:
-        self.given, self.asked, self.refuses = rows, [], None  # type: ignore[var-annotated]
-
-    def rows(self) -> tuple[Row, ...]:
-        return self.given
-
-    def memory(self) -> Any:
-        return {"taken": 2, "limit": 8, "sentence": "2 models take 2 GB of 8 GB; 6 GB is free.", "help": "Help."}
-
-    def load(self, reference: str, name: str) -> str:
-        self._ask("load", reference, name)
-        return name or reference
-
-    def unload(self, name: str) -> str:
-        self._ask("unload", name)
-        return f"org/{name}"
-
-    def forget(self, name: str) -> str:
-        self._ask("forget", name)
-        return f"org/{name}"
-
-    def _ask(self, *what: str) -> None:
-        if self.refuses:
-            raise self.refuses
-        self.asked.append(what)
 
 
 @pytest.fixture

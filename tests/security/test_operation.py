@@ -23,6 +23,7 @@ from auth.people import OWNER
 from auth.sessions import Account
 from tests.auth.authenticator import Authenticator
 from tests.auth.site import GOOGLE, Site, join, link_of
+from tests.support.auth import ScriptedModels
 
 ROOT = Path(__file__).resolve().parents[2]
 ORIGIN = "http://localhost:7860"  # where passkeys work
@@ -68,7 +69,7 @@ class Story(Site):
     """A site on which everything happens that the log knows; `secrets` is all that was secret on the way."""
 
     def __init__(self, database: Engine) -> None:
-        super().__init__(database, ORIGIN, providers=[GOOGLE])
+        super().__init__(database, ORIGIN, models=ScriptedModels(), providers=[GOOGLE])
         self.database = database
         self.secrets: set[str] = {GOOGLE.client_secret, *self.auth.options.secrets}
 
@@ -169,6 +170,9 @@ async def administration(story: Story, client: httpx.AsyncClient) -> None:
     await client.post(f"{ADMIN}/people/ada/role", data={"role": "admin"})
     for action in ("reset", "sign-out", "shut-out", "let-in", "delete"):
         await client.post(f"{ADMIN}/people/ada/{action}")
+    await client.post(f"{ADMIN}/models", data={"reference": "org/other"})
+    for action in ("unload", "remove"):
+        await client.post(f"{ADMIN}/models/{action}", data={"name": "other"})
     await client.get(f"{ADMIN}/audit.csv")
 
 

@@ -52,3 +52,33 @@ class NoModels:
 
     def forget(self, name: str) -> str:
         raise AssertionError("nothing was to be taken off the list")
+
+
+class ScriptedModels:
+    """Stands at the seam for the engine; `asked` is what was asked of it, `refuses` how it refuses."""
+
+    def __init__(self, *rows: Any) -> None:
+        self.given, self.asked, self.refuses = rows, [], None  # type: ignore[var-annotated]
+
+    def rows(self) -> tuple[Any, ...]:
+        return self.given
+
+    def memory(self) -> Any:
+        return {"taken": 2, "limit": 8, "sentence": "2 models take 2 GB of 8 GB; 6 GB is free.", "help": "Help."}
+
+    def load(self, reference: str, name: str) -> str:
+        self._ask("load", reference, name)
+        return name or reference
+
+    def unload(self, name: str) -> str:
+        self._ask("unload", name)
+        return f"org/{name}"
+
+    def forget(self, name: str) -> str:
+        self._ask("forget", name)
+        return f"org/{name}"
+
+    def _ask(self, *what: str) -> None:
+        if self.refuses:
+            raise self.refuses
+        self.asked.append(what)
