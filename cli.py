@@ -67,20 +67,35 @@ def _help(setting: str) -> str:
     return str(Settings.model_fields[setting].description)
 
 
+# What `serve` and `doctor` are told alike, each flag written once.
+ModelFlag = Annotated[list[str] | None, typer.Option(help=_help("model"), metavar="[NAME=]ID_OR_PATH")]
+EngineFlag = Annotated[str | None, typer.Option(help=_help("engine"), metavar="local|URL")]
+TaskFlag = Annotated[str | None, typer.Option(help=_help("task"), metavar="NAME")]
+UiFlag = Annotated[list[str] | None, typer.Option(help=_help("ui"), metavar="|".join(FRONTENDS))]
+HostFlag = Annotated[str | None, typer.Option(help=_help("host"), metavar="ADDRESS")]
+PortFlag = Annotated[int | None, typer.Option(help=_help("port"), metavar="PORT")]
+DataFlag = Annotated[Path | None, typer.Option(help=_help("data"), metavar="DIR")]
+DatabaseFlag = Annotated[str | None, typer.Option(help=_help("database"), metavar="URL")]
+MemoryFlag = Annotated[str | None, typer.Option(help=_help("memory"), metavar="SIZE")]
+PublicUrlFlag = Annotated[str | None, typer.Option(help=_help("public_url"), metavar="URL")]
+TwoFactorFlag = Annotated[str | None, typer.Option(help=_help("two_factor"), metavar="required|optional")]
+ConfigFlag = Annotated[Path | None, typer.Option(help="A file with these settings.", metavar="portico.toml")]
+
+
 @cli.command()
 def serve(
-    model: Annotated[list[str] | None, typer.Option(help=_help("model"), metavar="[NAME=]ID_OR_PATH")] = None,
-    engine: Annotated[str | None, typer.Option(help=_help("engine"), metavar="local|URL")] = None,
-    task: Annotated[str | None, typer.Option(help=_help("task"), metavar="NAME")] = None,
-    ui: Annotated[list[str] | None, typer.Option(help=_help("ui"), metavar="|".join(FRONTENDS))] = None,
-    host: Annotated[str | None, typer.Option(help=_help("host"), metavar="ADDRESS")] = None,
-    port: Annotated[int | None, typer.Option(help=_help("port"), metavar="PORT")] = None,
-    data: Annotated[Path | None, typer.Option(help=_help("data"), metavar="DIR")] = None,
-    database: Annotated[str | None, typer.Option(help=_help("database"), metavar="URL")] = None,
-    memory: Annotated[str | None, typer.Option(help=_help("memory"), metavar="SIZE")] = None,
-    public_url: Annotated[str | None, typer.Option(help=_help("public_url"), metavar="URL")] = None,
-    two_factor: Annotated[str | None, typer.Option(help=_help("two_factor"), metavar="required|optional")] = None,
-    config: Annotated[Path | None, typer.Option(help="A file with these settings.", metavar="portico.toml")] = None,
+    model: ModelFlag = None,
+    engine: EngineFlag = None,
+    task: TaskFlag = None,
+    ui: UiFlag = None,
+    host: HostFlag = None,
+    port: PortFlag = None,
+    data: DataFlag = None,
+    database: DatabaseFlag = None,
+    memory: MemoryFlag = None,
+    public_url: PublicUrlFlag = None,
+    two_factor: TwoFactorFlag = None,
+    config: ConfigFlag = None,
 ) -> None:
     """Serve a model (the default command). Flags win over PORTICO_* variables, and those over portico.toml."""
     given = _given(
@@ -98,16 +113,16 @@ def serve(
 
 @cli.command()
 def doctor(
-    model: Annotated[list[str] | None, typer.Option(help=_help("model"), metavar="[NAME=]ID_OR_PATH")] = None,
-    engine: Annotated[str | None, typer.Option(help=_help("engine"), metavar="local|URL")] = None,
-    host: Annotated[str | None, typer.Option(help=_help("host"), metavar="ADDRESS")] = None,
-    port: Annotated[int | None, typer.Option(help=_help("port"), metavar="PORT")] = None,
-    data: Annotated[Path | None, typer.Option(help=_help("data"), metavar="DIR")] = None,
-    database: Annotated[str | None, typer.Option(help=_help("database"), metavar="URL")] = None,
-    memory: Annotated[str | None, typer.Option(help=_help("memory"), metavar="SIZE")] = None,
-    public_url: Annotated[str | None, typer.Option(help=_help("public_url"), metavar="URL")] = None,
-    two_factor: Annotated[str | None, typer.Option(help=_help("two_factor"), metavar="required|optional")] = None,
-    config: Annotated[Path | None, typer.Option(help="A file with these settings.", metavar="portico.toml")] = None,
+    model: ModelFlag = None,
+    engine: EngineFlag = None,
+    host: HostFlag = None,
+    port: PortFlag = None,
+    data: DataFlag = None,
+    database: DatabaseFlag = None,
+    memory: MemoryFlag = None,
+    public_url: PublicUrlFlag = None,
+    two_factor: TwoFactorFlag = None,
+    config: ConfigFlag = None,
 ) -> None:
     """Check the settings, the memory or the engine, the address and each provider, and print the redirect URI to register.
 

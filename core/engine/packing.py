@@ -34,21 +34,20 @@ class PackedLinear(nn.Module):
         return cast(torch.Tensor, torch.ops.mkldnn._linear_pointwise(states, self._packed, self.bias, "none", [], ""))
 
 
-def pack(model: nn.Module) -> bool:
+def pack(model: nn.Module) -> None:
     """Replace the linear layers of `model` (float32, on a CPU) in place, each one's own weights going as it is replaced.
 
-    Whether it could: a build of torch without oneDNN keeps what it has.
+    A build of torch without oneDNN keeps what it has.
     """
     available = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     if not available or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
-        return False
+        return
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(packed := _packed(child), PackedLinear):
                 setattr(parent, name, packed)
     for parameter in model.parameters():  # what is left points into the file, all of which counts as long as one does
         parameter.data = parameter.data.clone()
-    return True
 
 
 def _packed(layer: Any) -> PackedLinear | None:
