@@ -183,6 +183,7 @@ class Router:
             engine = ticket.model.engine if ticket.stage == "there" else None
             if waited := ticket.stage == "waiting":
                 ticket.model.waiting.remove(ticket)
+                ticket.stage = "passing"  # a second Stop finds it gone from there
         if waited:
             self._tell(ticket, Finished(Usage(), "cancelled"))
         elif engine:
