@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -420,13 +421,15 @@ def test_a_signal_ends_the_server_while_both_frontends_stream(browser: Browser, 
         context.close()
 
 
-def test_the_waiting_page_turns_into_the_frontend_by_itself(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> None:
-    with Served(tmp_path_factory.mktemp("fresh"), "--ui", "streamlit") as fresh:
+def test_the_waiting_page_turns_into_the_frontend_by_itself(browser: Browser, tmp_path: Path) -> None:
+    go_on = tmp_path / "go-on"
+    with Served(tmp_path / "fresh", "--ui", "streamlit", "--hold", str(go_on)) as fresh:
         context = browser.new_context()
         page = context.new_page()
         page.goto(fresh.link)
         page.get_by_role("button", name="Sign in").click()
         expect(page.frame_locator("#frontend").get_by_role("heading", name="Portico is starting")).to_be_visible()
+        go_on.touch()
         chat = inside(page) if "ui=" in page.url else driver("streamlit")(page.frames[1])
         chat.ready()
         context.close()

@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import argparse
+import functools
+import importlib
 import os
 import re
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -20,6 +22,7 @@ import httpx
 
 from auth.sessions import Account, Sessions
 from core.database import open_database
+from core.settings import FRONTENDS
 from tests.support.clock import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -150,7 +153,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--ui", action="append")
     parser.add_argument("--seen-as", type=int, default=0, help="the port of a proxy in front, which browsers are given")
+    parser.add_argument("--hold", type=Path, help="a file without which no frontend loads")
     given = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
+    if "hold" in given:
+        hold_frontends(given.pop("hold"))
     sys.addaudithook(tell_outside_hosts)
     runner, proxy = ScriptedRunner(answer, pace_s=given.pop("pace")), given.pop("seen_as")
     settings = load_settings(given)
@@ -158,6 +164,18 @@ def main() -> None:
     port = listening[0].getsockname()[1]
     print(f"listening on {port}", file=sys.stderr)
     app.run_server(settings.model_copy(update={"port": proxy or port}), listening, runner)
+
+
+def hold_frontends(file: Path) -> None:
+    """Let no frontend load before `file` is there, so that a test sees who waits for them."""
+    for name in FRONTENDS:
+        frontend = importlib.import_module(f"ui_{name}").frontend
+        frontend.load = functools.partial(_load_late, frontend.load, file)
+
+
+def _load_late(load: Callable[[], None], file: Path) -> None:
+    wait_until(file.exists, seconds=60, what="the test to let the frontends load")
+    load()
 
 
 def tell_outside_hosts(event: str, details: tuple[object, ...]) -> None:
