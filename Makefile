@@ -11,8 +11,8 @@ serve: $(VENV)/.serve
 	$(BIN)/python app.py serve $(ARGS)
 
 test: $(VENV)/.dev
-	$(BIN)/python -m tests.support.chromium
-	$(BIN)/python -m tests.support.node
+	$(BIN)/python -m limits.chromium
+	$(BIN)/python -m limits.npm limits/packages tests/support/provider
 	$(BIN)/python -m pytest $(ARGS)
 
 bench: $(VENV)/.dev

@@ -10,9 +10,9 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from core.settings import FRONTENDS
+from limits.chromium import ARGS, chromium_path
 from tests.browser.house import ADMIN, House, open_house
 from tests.browser.person import People, Person
-from tests.support.chromium import ARGS, chromium_path
 from tests.support.serve import Served
 
 OpenPage = Callable[..., Page]
@@ -103,4 +103,4 @@ def frontend(request: pytest.FixtureRequest) -> str:
 
 def driver(name: str) -> Any:
     """The class that drives a frontend's page."""
-    return importlib.import_module(f"tests.ui_{name}.driver").Driver
+    return importlib.import_module(f"limits.drivers.{name}").Driver

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
+from limits.chromium import ARGS, chromium_path
 from tests.browser.house import ADMIN, House, open_house
 from tests.browser.person import People, Person
-from tests.support.chromium import ARGS, chromium_path
 
 Seen = tuple[str, Page]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.axe import overflow, violations
+from limits.axe import overflow, violations
 from tests.browser.every_page import every_page
 from tests.browser.house import House
 from tests.browser.person import People, Person

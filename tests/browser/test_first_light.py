@@ -18,9 +18,9 @@ from sqlalchemy import select
 from core.database import open_database
 from core.settings import FRONTENDS
 from core.store import Run, Store, runs
+from limits.proxy import Proxy
 from tests.browser.conftest import OpenPage, Seen, driver
 from tests.support.clock import wait_until
-from tests.support.proxy import Proxy
 from tests.support.serve import Served
 
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Frame, Locator, Page, expect
 
 from core.settings import FRONTENDS
-from tests.browser.axe import overflow, violations
+from limits.axe import overflow, violations
 from tests.browser.conftest import driver
 from tests.browser.house import ADMIN, House, open_house
 from tests.browser.person import People, Person

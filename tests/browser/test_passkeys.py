@@ -20,8 +20,8 @@ from auth.middleware import Guard
 from auth.parts import Options, open_auth
 from auth.routes import HALF, PUBLIC, auth_routes
 from auth.site import Site
+from limits.axe import overflow, violations
 from portal.pages import render
-from tests.browser.axe import overflow, violations
 from tests.support.auth import NoModels
 from tests.support.clock import wait_until
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from types import TracebackType
 
-from tests.support.node import FOLDER, NODE, get_packages
+from limits.npm import NODE, get_packages
 
+FOLDER = Path(__file__).parent / "provider"
 CLIENT_ID = "portico-tests"
 CLIENT_SECRET = "known to the tests alone"
 
@@ -20,7 +22,7 @@ class Provider:
     """A running provider; use it `with`. `lines` is what it told, a JSON object a line."""
 
     def __init__(self, redirect_uri: str, port: int = 0) -> None:
-        get_packages()
+        get_packages(FOLDER)
         self.lines: list[str] = []
         self.process = subprocess.Popen(
             [NODE, "provider.mjs", CLIENT_ID, CLIENT_SECRET, redirect_uri, str(port)],

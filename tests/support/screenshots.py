@@ -14,7 +14,7 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from core.settings import FRONTENDS
-from tests.support.chromium import ARGS, chromium_path
+from limits.chromium import ARGS, chromium_path
 from tests.support.serve import ROOT, Served
 
 QUESTIONS = ("What can you do?", "What is 348 + 275?")
@@ -54,7 +54,7 @@ def shoot(page: Page, name: str, file: Path) -> None:
 
 
 def driver(name: str):  # type: ignore[no-untyped-def]
-    return importlib.import_module(f"tests.ui_{name}.driver").Driver
+    return importlib.import_module(f"limits.drivers.{name}").Driver
 
 
 if __name__ == "__main__":

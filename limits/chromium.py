@@ -1,6 +1,6 @@
-"""The Chromium that the tests drive: the one on PATH, else Debian's package where apt-get is usable, else Playwright's own.
+"""The Chromium that tests and lab drive: the one on PATH, else Debian's where apt-get is usable, else Playwright's own.
 
-`python -m tests.support.chromium` gets it; `chromium_path()` finds it.
+`python -m limits.chromium` gets it; `chromium_path()` finds it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def get_chromium() -> None:
     if chromium_path() or playwright_has_one():
         return
     if shutil.which("apt-get") and os.geteuid() == 0:
-        print("Installing Debian's Chromium for the browser tests", file=sys.stderr)
+        print("Installing Debian's Chromium", file=sys.stderr)
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         installed = all(
             subprocess.run(["apt-get", "-q", *words], env=environment, stdout=subprocess.DEVNULL).returncode == 0
@@ -36,7 +36,7 @@ def get_chromium() -> None:
         )
         if installed and chromium_path():
             return
-    print("Installing Playwright's Chromium for the browser tests", file=sys.stderr)
+    print("Installing Playwright's Chromium", file=sys.stderr)
     subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=True)
 
 

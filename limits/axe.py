@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from playwright.sync_api import Page
 
-from tests.support.node import PACKAGES, get_packages
+from limits.npm import PACKAGES, get_packages
 
 
 def violations(page: Page) -> list[str]:

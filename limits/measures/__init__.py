@@ -1,0 +1,19 @@
+"""What takes the figures. A measure yields Readings of the metrics that it names; one that is added is run by being listed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from limits.figures import Reading
+from limits.visit import Visit
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """`metrics` are the ids of what `take` yields; `runs` how often it is taken, fewer in a short run."""
+
+    name: str
+    metrics: tuple[str, ...]
+    take: Callable[[Visit], Iterable[Reading]]
+    runs: int = 3
