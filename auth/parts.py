@@ -64,12 +64,13 @@ def open_auth(engine: Engine, options: Options, clock: Clock = utc_now) -> Auth:
     vault = Vault(options.secrets)
     sessions = Sessions(engine, clock)
     audit = Audit(engine, clock)
-    people = People(engine, options.admission, clock)
+    people, tokens = People(engine, options.admission, clock), Tokens(engine, clock)
+    people.on_change.append(tokens.look_anew)
     return Auth(
         options=options, site=options.site, peers=Peers(options.trusted_proxies), audit=audit, sessions=sessions,
         links=Links(engine, clock), people=people, states=States(engine, vault, clock),
         providers={one.name: Provider(one, options.site, clock) for one in options.providers},
         factors=Factors(engine, clock), totp=Totp(engine, vault, clock), passkeys=Passkeys(engine, clock),
         recovery=RecoveryCodes(engine, clock), browsers=Browsers(engine, clock),
-        invitations=Invitations(engine, clock), tokens=Tokens(engine, clock), clock=clock,
+        invitations=Invitations(engine, clock), tokens=tokens, clock=clock,
     )  # fmt: skip

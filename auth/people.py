@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, delete, func, insert, or_, select, update
+from sqlalchemy import Engine, Row, delete, func, insert, or_, select, update
 
 from auth.admission import ROLES, Admission, Admitted, Door, Identity, NotAdmitted
-from auth.store import aware, identities, new_id, users
+from auth.store import Clock, aware, identities, new_id, users, utc_now
 from auth.who import Account
 
 __all__ = ["OWNER", "ROLES", "Admission", "Admitted", "Identity", "NotAdmitted", "People", "Person"]
@@ -35,7 +36,14 @@ class Person:
 
 
 class People(Door):
-    """Finds and changes accounts; how someone comes in stands in auth/admission.py."""
+    """Finds and changes accounts; how someone comes in stands in auth/admission.py.
+
+    `on_change` is called after an account was changed or deleted, for whoever keeps what was read of it.
+    """
+
+    def __init__(self, engine: Engine, admission: Admission = Admission(), clock: Clock = utc_now) -> None:  # noqa: B008 (frozen)
+        super().__init__(engine, admission, clock)
+        self.on_change: list[Callable[[], None]] = []
 
     def add_guest(self, name: str, invitation_id: str, quota: int | None) -> Account:
         """A new guest of a link that they came in by, who may ask `quota` questions."""
@@ -90,7 +98,9 @@ class People(Door):
             connection.execute(select(users.c.id).where(admin).order_by(users.c.id).with_for_update())
             others = select(users.c.id).where(admin, users.c.id != user_id).correlate(None)
             change = update(users).where(users.c.id == user_id, others.exists()).values(role="member", own_role=None)
-            return bool(connection.execute(change).rowcount)
+            demoted = bool(connection.execute(change).rowcount)
+        self._changed()
+        return demoted
 
     def set_disabled(self, user_id: str, disabled: bool) -> None:
         self._change(user_id, disabled_at=self._clock() if disabled else None)
@@ -99,10 +109,16 @@ class People(Door):
         """Delete the account and, with it, its sessions, factors and tokens."""
         with self._engine.begin() as connection:
             connection.execute(delete(users).where(users.c.id == user_id))
+        self._changed()
 
     def _change(self, user_id: str, **values: object) -> None:
         with self._engine.begin() as connection:
             connection.execute(update(users).where(users.c.id == user_id).values(**values))
+        self._changed()
+
+    def _changed(self) -> None:
+        for told in self.on_change:
+            told()
 
 
 def _person(row: Row[Any]) -> Person:

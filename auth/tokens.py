@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import re
+import threading
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,6 +21,7 @@ SHOWN = 12  # characters of a token that its owner sees later on: the prefix, an
 MOST = 20  # tokens a person
 LONGEST = timedelta(days=366)
 USED_EVERY = timedelta(minutes=1)  # a write for each request would cost more than the request
+TRUSTED = timedelta(seconds=5)  # what is known is looked up anew after this, should `refresh` not have come (it comes every 2)
 
 _FORM = re.compile(re.escape(PREFIX) + r"[A-Za-z0-9_-]{43}")
 
@@ -44,13 +46,16 @@ class Token:
 class Tokens:
     """Makes, finds and revokes API tokens. Safe from any thread.
 
-    Each request is looked up anew, so what another process revokes is dead at once. `refresh`, which the server calls every
-    second or two, closes what such a token still holds open, and writes down when tokens were last used.
+    What is revoked here is dead at once. What another process changes (`python app.py user`) is seen by `refresh`, which the
+    server calls every second or two; it closes what such a token holds open, and writes down when tokens were last used.
     """
 
     def __init__(self, engine: Engine, clock: Clock = utc_now) -> None:
         self._engine, self._clock = engine, clock
         self._used: dict[str, datetime] = {}  # by id: when a token was last used here
+        # By hash, the hash in the database and the session; `seen_at` is when it was looked up. Changed under the lock alone.
+        self._known: dict[str, tuple[str, Session]] = {}
+        self._lock = threading.Lock()
         self.on_revoke: list[Callable[[str], None]] = []
 
     def make(self, account: Account, name: str, scopes: Collection[str], expires_at: datetime) -> tuple[Token, str]:
@@ -77,14 +82,15 @@ class Tokens:
         if not _FORM.fullmatch(text):
             return None
         key, now = token_hash(text), self._clock()
-        with self._engine.begin() as connection:
-            row = connection.execute(_joined().where(tokens.c.token_hash == key)).first()
+        known = self._known.get(key)
+        if known is None or now - known[1].seen_at >= TRUSTED:
+            known = self._look_up(key, now)
         # Whoever times the index learns of a hash, which cannot be turned back into a token, and nothing by the comparison.
-        if row is None or not hmac.compare_digest(row.token_hash, key) or not self._is_good(row):
+        if known is None or not hmac.compare_digest(known[0], key) or known[1].ends_at <= now:
             return None
-        self._used[row.id] = now
-        account, scopes = Account(row.user_id, row.owner, row.role, row.quota), frozenset(row.scopes)
-        return Session(row.id, account, aware(row.created_at), now, aware(row.expires_at), method="token", scopes=scopes)
+        session = known[1]
+        self._used[session.id] = now
+        return session
 
     def all(self, user_id: str) -> list[Token]:
         """A person's tokens, the newest first, those that have expired included."""
@@ -102,13 +108,17 @@ class Tokens:
 
     def refresh(self) -> None:
         """See what other processes did: what is held open by a token that is no longer good is closed. Note what was used."""
-        used = dict(self._used)
+        used, now = dict(self._used), self._clock()
         if not used:
             return
-        with self._engine.begin() as connection:
-            rows = {row.id: row for row in connection.execute(_joined().where(tokens.c.id.in_(used))).all()}
+        with self._lock:
+            with self._engine.begin() as connection:
+                rows = {row.id: row for row in connection.execute(_joined().where(tokens.c.id.in_(used))).all()}
+            good = {row.token_hash: (row.token_hash, _session(row, now)) for row in rows.values() if self._is_good(row)}
+            self._known = {key: good[key] for key in self._known if key in good}
+        alive = {session.id for _, session in good.values()}
         for token_id in used:
-            if token_id not in rows or not self._is_good(rows[token_id]):
+            if token_id not in alive:
                 self._used.pop(token_id, None)
                 self._end(token_id)
         noted = {row.id: aware(row.used_at) for row in rows.values() if row.used_at}
@@ -117,9 +127,26 @@ class Tokens:
             with self._engine.begin() as connection:
                 connection.execute(update(tokens).where(tokens.c.id == bindparam("which")).values(used_at=bindparam("at")), news)
 
+    def look_anew(self) -> None:
+        """An account has changed: what is known of any is read again when it is asked for."""
+        with self._lock:
+            self._known = {}
+
+    def _look_up(self, key: str, now: datetime) -> tuple[str, Session] | None:
+        with self._lock:  # so that no revocation comes between what is read and what is kept of it
+            with self._engine.begin() as connection:
+                row = connection.execute(_BY_HASH, {"key": key}).first()
+            if row is None or not self._is_good(row):
+                self._known.pop(key, None)
+                return None
+            self._known[key] = known = row.token_hash, _session(row, now)
+            return known
+
     def _revoke(self, which: ColumnElement[bool]) -> int:
-        with self._engine.begin() as connection:
-            gone = connection.execute(delete(tokens).where(which).returning(tokens.c.id)).scalars().all()
+        with self._lock:
+            with self._engine.begin() as connection:
+                gone = connection.execute(delete(tokens).where(which).returning(tokens.c.id)).scalars().all()
+            self._known = {}
         for token_id in gone:
             self._end(token_id)  # and again at the next refresh, for a request that was let in while this went on
         return len(gone)
@@ -150,6 +177,15 @@ def _check(account: Account, name: str, scopes: Collection[str], expires_at: dat
         raise NotMade("Choose a day within the next year on which the token ends.")
 
 
+def _session(row: Row[Any], now: datetime) -> Session:
+    account, scopes = Account(row.user_id, row.owner, row.role, row.quota), frozenset(row.scopes)
+    return Session(row.id, account, aware(row.created_at), now, aware(row.expires_at), method="token", scopes=scopes)
+
+
 def _joined() -> Select[Any]:
     owner = (users.c.name.label("owner"), users.c.role, users.c.quota, users.c.disabled_at)
     return select(tokens, *owner).join(users, users.c.id == tokens.c.user_id)
+
+
+# Composed once, since that is half of what it takes, on the event loop.
+_BY_HASH = _joined().where(tokens.c.token_hash == bindparam("key"))

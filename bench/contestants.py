@@ -40,11 +40,11 @@ class Contestant(Protocol):
 
 
 def environment(threads: int, device: str) -> dict[str, str]:
-    """Nothing is downloaded or told, and nothing of the caller's own Portico is taken over.
+    """Nothing is downloaded or told, and nothing of the caller's own Portico is taken over but PORTICO_MEMORY.
 
     `threads` 0 leaves torch its own choice. A run on the CPU sees no GPU, since Portico would take it.
     """
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("PORTICO_")}
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("PORTICO_") or name == "PORTICO_MEMORY"}
     chosen = ({"OMP_NUM_THREADS": str(threads)} if threads else {}) | ({"CUDA_VISIBLE_DEVICES": ""} if device == "cpu" else {})
     return ours | chosen | {
         "HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "GRADIO_ANALYTICS_ENABLED": "False",

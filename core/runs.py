@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from types import TracebackType
 
+from core.bell import Bell, settle
 from core.errors import Interrupted, NotFound, log
 from core.store import Run, Store, now
 from core.types import Delta, Event, Failed, Finished, Queued, Started, Usage
 
 UPDATE_S = 1 / 12  # token by token, a page falls seconds behind a fast model (docs/measurements: 4.3 s at 200 tok/s)
+SOONEST = 0.2  # of UPDATE_S: text that came outside of a beat is not followed by more sooner than this
 IDLE_S = 0.1  # how long a consumer waits for its turn to notice a stop
 SAVE_S = 0.5  # how much of an answer a crash may cost
 
@@ -22,7 +25,8 @@ SAVE_S = 0.5  # how much of an answer a crash may cost
 class LiveRun:
     """A run in progress: the events so far, and who watches."""
 
-    def __init__(self, run: Run, on_end: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, run: Run, on_end: Callable[[], None] = lambda: None, bell: Bell | None = None) -> None:
+        self.bell = bell or Bell()
         self._lock = threading.Lock()
         self._run = run
         self._on_end = on_end
@@ -109,15 +113,16 @@ def _advance(run: Run, event: Event) -> Run:
 class Stream:
     """A run's events for one consumer, by `for` or `async for`; use it `with` or `async with`, or close it.
 
-    The first text comes at once and then about 12 updates a second; while nothing comes, `Delta("")` every 0.1 s. The last
-    event is Finished or Failed. Closing it, or breaking off, lets go of the run, which goes on.
+    The first text comes at once and then about 12 updates a second, on beats that all streams share; while nothing comes,
+    `Delta("")` every `idle_s`. The last event is Finished or Failed. Closing it, or breaking off, lets go of the run, which
+    goes on.
     """
 
     def __init__(self, run: LiveRun, after: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
         self._run, self._offset, self._clock = run, after, clock
+        self.idle_s = IDLE_S
         self._seen = 0
-        self._last_text = -UPDATE_S
-        self._last_turn = clock()
+        self._due = self._last_turn = clock()  # `_due`: not before is there more text
         self._over = False
         self._patient = False  # text may wait; only another event is worth waking for
         self._wake: Callable[[], None] = lambda: None
@@ -141,20 +146,19 @@ class Stream:
         if self._seen < len(signals) and not isinstance(signals[self._seen], Finished | Failed):
             self._seen += 1
             return self._turn(at, signals[self._seen - 1])
-        if self._run.grown(self._offset):
-            due = self._last_text + UPDATE_S
-            if at < due and not ended:
-                self._patient = True
-                return due - at
+        if (at >= self._due or ended) and self._run.grown(self._offset):
             text = self._run.text_from(self._offset)
             self._offset += len(text)
-            self._last_text = at
+            self._due = _beat_after(at)
             return self._turn(at, Delta(text))
         if ended:
             self.close()
             return self._turn(at, signals[-1])
-        due = self._last_turn + IDLE_S
-        return due - at if at < due else self._turn(at, Delta(""))
+        tick = self._last_turn + self.idle_s
+        if at >= tick:
+            return self._turn(at, Delta(""))
+        self._patient = at < self._due
+        return (min(self._due, tick) if self._patient else tick) - at
 
     def _turn(self, at: float, event: Event) -> Event:
         self._last_turn = at
@@ -186,24 +190,22 @@ class Stream:
         return self
 
     async def __anext__(self) -> Event:
-        loop, awake = asyncio.get_running_loop(), asyncio.Event()
-
-        def wake() -> None:
-            with suppress(RuntimeError):  # the loop may be closed by the time the engine has news
-                loop.call_soon_threadsafe(awake.set)
-
-        self._wake = wake
+        loop = asyncio.get_running_loop()
         try:
-            while isinstance(wait := self.poll(), float):
-                with suppress(TimeoutError):  # not wait_for: until Python 3.12 it loses a cancellation that comes with the news
-                    async with asyncio.timeout(wait):
-                        await awake.wait()
-                awake.clear()
+            while True:
+                news = loop.create_future()
+                self._wake = partial(self._run.bell.ring, loop, news)  # before it looks: nothing comes unnoticed in between
+                if not isinstance(wait := self.poll(), float):
+                    return wait
+                timer = loop.call_later(wait, settle, news)
+                try:
+                    await news
+                finally:
+                    timer.cancel()
         except StopIteration:
             raise StopAsyncIteration from None
         finally:
             self._wake = lambda: None
-        return wait
 
     def __enter__(self) -> Stream:
         return self
@@ -218,6 +220,14 @@ class Stream:
         self.close()
 
 
+def _beat_after(at: float) -> float:
+    """When the next text is due: on one of the beats of a clock that all streams share.
+
+    So who serves many of them is woken twelve times a second, and not twelve times for each.
+    """
+    return math.ceil(at / UPDATE_S + SOONEST) * UPDATE_S
+
+
 class Runs:
     """The runs in progress, and the thread that writes them to the store as they grow."""
 
@@ -225,6 +235,7 @@ class Runs:
         self._store = store
         self._live: dict[str, LiveRun] = {}
         self._unwritten: dict[str, LiveRun] = {}
+        self._bell = Bell()
         self._lock = threading.Lock()
         self._closing = False
         self._due = threading.Event()
@@ -233,7 +244,7 @@ class Runs:
 
     def add(self, run: Run, title: str) -> LiveRun:
         """Write `run` to the store, and keep it up to date from now on; a new conversation gets `title`."""
-        live = LiveRun(run, on_end=self._due.set)
+        live = LiveRun(run, on_end=self._due.set, bell=self._bell)
         with self._lock:  # first, so that whoever finds it in the store finds it here
             self._live[run.id] = live
         try:
@@ -247,7 +258,7 @@ class Runs:
 
     def hold(self, run: Run) -> LiveRun:
         """Keep `run` until it ends, and write nothing of it: it is found here meanwhile, and nowhere later on."""
-        live = LiveRun(run, on_end=lambda: self._drop(run.id))
+        live = LiveRun(run, on_end=lambda: self._drop(run.id), bell=self._bell)
         with self._lock:
             self._unwritten[run.id] = live
         return live

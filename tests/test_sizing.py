@@ -48,7 +48,7 @@ def test_the_limit_and_what_the_model_takes_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("memory", "says"), [("500MB", "Nothing is left for a model: raise --memory."), ("602MB", "choose a smaller model, or raise")]
+    ("memory", "says"), [("500MB", "Nothing is left for a model: raise --memory."), ("702MB", "choose a smaller model, or raise")]
 )
 def test_what_does_not_fit_is_wrong(memory: str, says: str) -> None:
     *_, last = found(memory=memory)
@@ -57,7 +57,7 @@ def test_what_does_not_fit_is_wrong(memory: str, says: str) -> None:
 
 
 def test_half_the_bytes_are_taken_where_only_those_fit() -> None:
-    assert "weights in bfloat16" in found(memory="609MB")[1].text
+    assert "weights in bfloat16" in found(memory="709MB")[1].text
 
 
 def test_models_that_fit_alone_but_not_together_are_told(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_models_that_fit_alone_but_not_together_are_told(tmp_path: Path) -> None
         shutil.copytree(GUIDE, tmp_path / name)
     given = [f"{name}={tmp_path / name}" for name in ("a", "b", "c")]
     assert levels(found(model=given, memory="4GB")) == ["ok"] * 4
-    *each, last = found(model=given, memory="640MB")
+    *each, last = found(model=given, memory="740MB")
     assert levels(each) == ["ok"] * 4
     assert last.level == "warning"
     assert last.text.startswith("Together they need ")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from core.engine.base import Runner
-from core.engine.packing import pack, unpack
+from core.engine.packing import bound_kernels, pack, unpack
 from core.engine.reading import Reading, rope_kinds
 from core.engine.runner import BatchRunner
 from core.engine.scheduler import Sequence, Step
@@ -39,6 +39,7 @@ def open_runner(
 
     Raises ModelError if it cannot answer to text alone.
     """
+    bound_kernels()
     whole, info = info, replace(info, context=min(info.context, capacity))
     text, eos = ChatText(tokenizer, info.context), end_tokens(model, tokenizer)
     alone = why_alone(model)

@@ -6,6 +6,7 @@ freezes a model. On two cores, for 16 to 144 tokens at once, that is 1.3 to 3 ti
 
 from __future__ import annotations
 
+import os
 from typing import Any, cast
 
 import torch
@@ -13,8 +14,12 @@ from torch import nn
 from torch.nn.functional import linear
 from transformers.pytorch_utils import Conv1D
 
+from core.engine.pages import drop_files
+
 TOKENS = 64  # of a step, for which the layout is chosen
 SMALL = 2**18  # weights; of a layer no larger, a single token is computed sooner by the plain ones, which are kept for it
+KERNELS = 128  # that are kept, each for a layer's shape and a number of tokens, and 0.65 MB; 1024 if this were not said
+PIECE = 50_000_000  # bytes of weights that are laid out before those that they were made of are given back
 
 
 class PackedLinear(nn.Module):
@@ -42,12 +47,27 @@ def pack(model: nn.Module) -> None:
     available = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     if not available or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
         return
+    read = PIECE  # since the files' pages were last given back; by the trial, all of them
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(packed := _packed(child), PackedLinear):
                 setattr(parent, name, packed)
+                read += 4 * packed.in_features * packed.out_features
+                if read > PIECE:
+                    drop_files()
+                    read = 0
     for parameter in model.parameters():  # what is left points into the file, all of which counts as long as one does
         parameter.data = parameter.data.clone()
+    drop_files()
+
+
+def bound_kernels() -> None:
+    """Have oneDNN and ideep, between torch and it, keep KERNELS of what they make for a shape. Before either's first computation.
+
+    What such a kernel is made in, some 0.6 ms, is a small part of a step; what a thousand take, as much as a small model.
+    """
+    for name in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+        os.environ.setdefault(name, str(KERNELS))
 
 
 def _packed(layer: Any) -> PackedLinear | None:

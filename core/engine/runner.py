@@ -10,7 +10,7 @@ import torch
 
 from core.engine.attention import NAME, Chunk, Ragged, Single
 from core.engine.base import Outcome
-from core.engine.kv import SPARE, KeyValueCache, Row, Slab, row_length
+from core.engine.kv import KeyValueCache, Row, Slab, row_length, spare
 from core.engine.sampling import Choice, choose
 from core.engine.scheduler import Reuse, Sequence, Step
 from core.engine.text import ChatText
@@ -32,7 +32,7 @@ class BatchRunner:
 
     def __init__(self, model: PreTrainedModel, text: ChatText, eos: frozenset[int], info: ModelInfo, capacity: int) -> None:
         self.model, self.eos = info, eos
-        self.capacity = max(int(capacity / SPARE), info.context)  # one row alone is made without spare ones
+        self.capacity = max(int(capacity / spare(model.device)), info.context)  # one row alone is made without spare ones
         self.parallel = PARALLEL[model.device.type]
         self.encode, self.decoder = text.encode, text.decoder
         self._model, self._cache = model, KeyValueCache(info.context)

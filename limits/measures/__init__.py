@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -17,3 +18,11 @@ class Measure:
     metrics: tuple[str, ...]
     take: Callable[[Visit], Iterable[Reading]]
     runs: int = 3
+
+
+MODULES = ("first", "wire", "streaming", "resilience", "phone", "access", "brand", "cost")
+
+
+def all_measures() -> list[Measure]:
+    """Those of every module here, in the order in which they are taken."""
+    return [measure for name in MODULES for measure in importlib.import_module(f"limits.measures.{name}").MEASURES]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import threading
 import time
 from typing import Any
@@ -337,17 +336,30 @@ async def test_a_program_that_leaves_while_its_prompt_is_read_stops_its_run(site
 
 
 async def test_a_silent_stream_is_kept_open_by_comments(site: Site) -> None:
-    """The scripted model is silent for two seconds; each look at this clock takes four."""
+    """The scripted model is silent for two seconds, of which half a one counts as fifteen."""
     run, stream = site.service.complete(User("ada", "Ada"), "chat", [Message("user", "slow")], {})
     completion = Completion(site.service, User("ada", "Ada"), run, stream, asked=_streaming())
-    ticking = itertools.count(0, HEARTBEAT_S / 4)
-    chunks = [chunk async for chunk in completion._events(await anext(stream), lambda: next(ticking))]
+    stream.idle_s = HEARTBEAT_S / 30
+    chunks = [chunk async for chunk in completion._events(await anext(stream))]
     comments = [chunk for chunk in chunks if chunk.startswith(b":")]
     assert len(comments) >= 2
     assert set(comments) == {b": still here\n\n"}
     *said, done = events(b"".join(chunks).decode())
     assert "".join(one["choices"][0]["delta"].get("content", "") for one in said) == "echo: slow"
     assert done == "[DONE]"
+
+
+async def test_a_stream_that_is_silent_for_a_moment_sends_nothing(client: httpx.AsyncClient) -> None:
+    """A page's ticks, ten a second, are nothing to a program."""
+    answer = await client.post(CHAT, json=asking("slow", stream=True))
+    assert answer.text.count("data: ") == len(answer.text.split("\n\n")) - 1
+
+
+@pytest.mark.parametrize("said", ['"content":""', 'back\\slash "quotes" </script>', "line\nbreak\u2028", "🏛", "data: [DONE]\n\n"])
+async def test_whatever_is_said_arrives_as_it_was(client: httpx.AsyncClient, said: str) -> None:
+    answer = await client.post(CHAT, json=asking(said, stream=True))
+    chunks = [one for one in events(answer.text) if one != "[DONE]"]
+    assert "".join(one["choices"][0]["delta"].get("content", "") for one in chunks) == "echo: " + said
 
 
 def _streaming() -> Any:

@@ -287,7 +287,7 @@ def test_two_people_with_one_invitation_have_one_winner(any_database: Engine) ->
     door = people(any_database, NOBODY)
     for number in range(RACES):
         invite(any_database, f"{number}@example.com")
-        who = iter(replace(ADA, subject=f"{number} {side}", email=f"{number}@example.com") for side in "ab")
+        who = iter([replace(ADA, subject=f"{number} {side}", email=f"{number}@example.com") for side in "ab"])
 
         def come(who: Any = who) -> str:
             try:

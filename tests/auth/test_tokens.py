@@ -64,12 +64,62 @@ def test_a_token_is_made_listed_and_found_on_any_database(any_database: Engine) 
     assert session.verified_at is None, "a program shows no factor"
 
 
-def test_a_role_or_name_that_changes_changes_at_once(desk: Desk) -> None:
+def test_a_role_or_name_that_changes_changes_with_the_next_look(desk: Desk) -> None:
     text = desk.make()[1]
+    assert desk.tokens.find(text)
     desk.change("ada", role="admin", name="Ada L.")
+    desk.tokens.refresh()
     found = desk.tokens.find(text)
     assert found
     assert (found.account.role, found.account.name) == ("admin", "Ada L.")
+
+
+def test_a_token_that_is_known_takes_no_look_into_the_database(desk: Desk) -> None:
+    """It is on the event loop, where all others wait for it."""
+    text = desk.make()[1]
+    first = desk.tokens.find(text)
+    asked: list[str] = []
+    event.listen(desk.database, "before_cursor_execute", lambda *given: asked.append(given[2]))
+    assert desk.tokens.find(text) == first
+    desk.now.move(seconds=4)
+    assert desk.tokens.find(text) == first
+    assert not asked
+    desk.tokens.refresh()
+    desk.now.move(seconds=4)
+    asked.clear()
+    assert desk.tokens.find(text)
+    assert not asked, "the look of a moment ago told that it is good"
+
+
+def test_what_is_known_is_not_trusted_for_long_should_nobody_look(desk: Desk) -> None:
+    """The server looks every two seconds; a database that is away, or a look that hangs, makes nothing good for longer."""
+    text = desk.make()[1]
+    assert desk.tokens.find(text)
+    desk.change("ada", disabled_at=desk.now())
+    desk.now.move(seconds=4)
+    assert desk.tokens.find(text)
+    desk.now.move(seconds=1)
+    assert desk.tokens.find(text) is None
+    desk.change("ada", disabled_at=None)
+    assert desk.tokens.find(text)
+
+
+def test_a_token_that_is_revoked_while_it_is_looked_up_is_not_kept(desk: Desk) -> None:
+    made, text = desk.make()
+    serving, reading, found = desk.tokens, threading.Event(), list[Any]()
+
+    def slowly(*given: Any) -> None:
+        if "token_hash = " in given[2] and not reading.is_set():
+            reading.set()
+            revoking.start()
+            revoking.join(0.3)  # it cannot end before the look does
+
+    revoking = threading.Thread(target=lambda: found.append(serving.revoke("ada", made.id)))
+    event.listen(desk.database, "after_cursor_execute", slowly)
+    serving.find(text)
+    revoking.join(10)
+    assert found == [True]
+    assert serving.find(text) is None
 
 
 @pytest.mark.parametrize(
@@ -117,18 +167,20 @@ def test_revoking_all_spares_the_others(desk: Desk) -> None:
 
 def test_the_tokens_of_whoever_is_shut_out_or_gone_are_dead(desk: Desk) -> None:
     text = desk.make()[1]
-    desk.change("ada", disabled_at=desk.now())
-    assert desk.tokens.find(text) is None
-    desk.change("ada", disabled_at=None)
+    for shut, open_again in (({"disabled_at": desk.now()}, {"disabled_at": None}), ({"role": "guest"}, {"role": "member"})):
+        assert desk.tokens.find(text)
+        desk.change("ada", **shut)
+        desk.tokens.refresh()
+        assert desk.tokens.find(text) is None
+        desk.change("ada", **open_again)
     assert desk.tokens.find(text)
-    desk.change("ada", role="guest")
-    assert desk.tokens.find(text) is None
     with desk.database.begin() as connection:
         connection.execute(users.delete().where(users.c.id == "ada"))
+    desk.tokens.refresh()
     assert desk.tokens.find(text) is None
 
 
-def test_what_another_process_does_counts_at_once_and_closes_what_is_open(any_database: Engine) -> None:
+def test_what_another_process_does_counts_with_the_next_look_and_closes_what_is_open(any_database: Engine) -> None:
     desk = Desk(any_database)
     (first, one), (second, two) = desk.make(), desk.make()
     serving = desk.process()
@@ -137,9 +189,9 @@ def test_what_another_process_does_counts_at_once_and_closes_what_is_open(any_da
     serving.refresh()
     assert not desk.ended
     desk.process().revoke("ada", first.id)
-    assert serving.find(one) is None
     desk.ended.clear()
     serving.refresh()
+    assert serving.find(one) is None
     assert desk.ended == [first.id]
     desk.change("ada", disabled_at=desk.now())
     serving.refresh()

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.exc import IntegrityError
 
+from core.bell import Bell
 from core.runs import IDLE_S, UPDATE_S, LiveRun, Runs, Stream
 from core.store import Run, Store
 from core.types import Delta, Event, Failed, Finished, Queued, Started, Usage
@@ -41,6 +42,56 @@ def test_the_first_text_comes_at_once_and_then_at_most_twelve_updates_a_second(l
     assert wait == pytest.approx(UPDATE_S)
     clock.now += UPDATE_S
     assert stream.poll() == Delta("bc")
+
+
+def test_all_streams_hand_out_their_text_on_the_same_beats(clock: Clock) -> None:
+    """So who serves them is woken once for all. Text outside of a beat has more follow it a fifth of one later at the soonest."""
+    runs, beats = [LiveRun(run()) for _ in range(40)], set[float]()
+    for number, live in enumerate(runs):
+        clock.now = 100.0 + number * UPDATE_S / 40
+        stream = Stream(live, clock=clock)
+        live.emit(Delta("a"))
+        assert stream.poll() == Delta("a")
+        live.emit(Delta("b"))
+        wait = stream.poll()
+        assert isinstance(wait, float)
+        assert UPDATE_S / 5 <= wait + 1e-6 <= IDLE_S + 2e-6
+        clock.now += wait
+        assert stream.poll() == Delta("b")
+        beats.add(round(clock.now, 6))
+    assert len(beats) == 2
+
+
+def test_nobody_is_woken_for_text_that_is_not_due_yet(live: LiveRun, clock: Clock) -> None:
+    """From one update on, whether there was more text at once or none yet; when it is due, the next text is worth waking for."""
+    rung: list[str] = []
+    stream = Stream(live, clock=clock)
+    live.emit(Delta("a"))
+    assert stream.poll() == Delta("a")
+    wait = stream.poll()
+    assert isinstance(wait, float)
+    stream._wake = lambda: rung.append("rung")
+    live.emit(Delta("b"))
+    assert not rung
+    clock.now += wait
+    assert stream.poll() == Delta("b")
+    assert stream.poll() == pytest.approx(UPDATE_S)
+    clock.now += UPDATE_S
+    assert stream.poll() == pytest.approx(IDLE_S - UPDATE_S)
+    live.emit(Delta("c"))
+    assert rung == ["rung"]
+    assert stream.poll() == Delta("c")
+    assert isinstance(stream.poll(), float)
+    live.emit(END)
+    assert rung == ["rung"] * 2, "the end does not wait"
+
+
+def test_a_consumer_may_want_fewer_ticks(live: LiveRun, clock: Clock) -> None:
+    stream = Stream(live, clock=clock)
+    stream.idle_s = 15
+    assert stream.poll() == pytest.approx(15)
+    live.emit(Delta("a"))
+    assert stream.poll() == Delta("a"), "and gets its text at once all the same"
 
 
 def test_an_idle_stream_ticks(live: LiveRun, clock: Clock) -> None:
@@ -121,6 +172,43 @@ async def test_an_async_watcher_is_woken_from_another_thread(live: LiveRun) -> N
     threading.Timer(0.02, live.emit, [Delta("a")]).start()
     first = await asyncio.wait_for(anext(event async for event in stream if event != Delta("")), timeout=5)
     assert first == Delta("a")
+
+
+async def test_a_step_wakes_the_loop_once_for_all_who_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, bell, calls = asyncio.get_running_loop(), Bell(), list[object]()
+    called = loop.call_soon_threadsafe
+    monkeypatch.setattr(loop, "call_soon_threadsafe", lambda *given: (calls.append(given), called(*given))[1])
+    lives = [LiveRun(run(str(number)), bell=bell) for number in range(32)]
+    waiting = [asyncio.create_task(anext(Stream(live))) for live in lives]
+    await asyncio.sleep(0)  # they wait
+    step = threading.Thread(target=lambda: [live.emit(Delta("a")) for live in lives])
+    step.start()
+    step.join()
+    assert await asyncio.gather(*waiting) == [Delta("a")] * 32
+    assert len(calls) == 1
+
+
+async def test_who_gave_up_waiting_is_not_woken_and_the_others_are(live: LiveRun) -> None:
+    gone, stays = (asyncio.create_task(anext(Stream(live))) for _ in range(2))
+    await asyncio.sleep(0)
+    live.emit(Delta("a"))
+    gone.cancel()
+    assert await stays == Delta("a")
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+
+
+def test_a_loop_that_is_closed_troubles_nobody() -> None:
+    bell, closed, loop = Bell(), asyncio.new_event_loop(), asyncio.new_event_loop()
+    news = closed.create_future()
+    closed.close()
+    bell.ring(closed, news)
+    bell.ring(closed, news)
+    assert not bell._news
+    waiting = loop.create_future()
+    bell.ring(loop, waiting)
+    loop.run_until_complete(asyncio.wait_for(waiting, 5))
+    loop.close()
 
 
 def test_closing_a_stream_lets_go_of_the_run_which_goes_on(live: LiveRun) -> None:

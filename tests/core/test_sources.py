@@ -48,7 +48,7 @@ def test_real_models_answer_side_by_side(local: Router, chat_model: Path, tmp_pa
     assert local.defaults.max_tokens == 512
     with pytest.raises(ModelNotFound):
         local.load("./nowhere")
-    with pytest.raises(ModelTooLarge, match=r"needs about 0\.6 GB"):
+    with pytest.raises(ModelTooLarge, match=r"needs about 0\.7 GB"):
         LocalModels(10**6, nullcontext).find(str(chat_model), lambda done, total: None)
 
 
