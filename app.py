@@ -44,8 +44,10 @@ def create_app(
     from auth.middleware import Guard
     from auth.routes import HALF, PUBLIC, auth_routes
     from doors import end_what_the_settings_no_longer_allow, open_doors
+    from portal.compare import compare_routes
     from portal.compression import Compression
     from portal.pages import Tab, failed, not_allowed, not_found, portal_routes, render
+    from portal.report import report_routes
     from shelf import Shelf
 
     data_lock = lock_data(settings.data)
@@ -73,6 +75,10 @@ def create_app(
         account = account_of(request)
         return account is not None and account.role != "guest" and not doors.factors.enrolled(account.id)
 
+    def header(request: Any) -> dict[str, Any]:
+        offer = lacks_second_factor(request)
+        return {"model": portico.model_name, "memory": shelf.short(), "user": account_of(request), "offer": offer}
+
     shelf = Shelf(lambda: portico.router)
     tabs = [Tab(slot.frontend.name, slot.frontend.title) for slot in portico.slots]
     inner = Starlette(
@@ -82,6 +88,8 @@ def create_app(
             *portal_routes(
                 tabs, portico.progress, lambda: portico.model_name, account_of, lacks_second_factor, shelf.states, shelf.short
             ),
+            *compare_routes(tabs, lambda: portico.service, user_of, header),
+            *report_routes(Path(__file__).parent / "limits" / "report"),
             *(Mount(f"/{slot.frontend.name}", slot) for slot in portico.slots),
         ],
         exception_handlers={404: not_found, 405: not_allowed, Exception: failed},

@@ -95,7 +95,7 @@ class Page:
         opened, answered = [*drawn, *self._panel.components], [*drawn, *self._panel.choices]
         blocks.load(self.load, None, opened, **quiet)
         blocks.load(self.hold, None, self.signal, **quiet)
-        self.reopen.click(self.load, None, opened, **quiet)
+        self.reopen.click(self.load, None, opened, trigger_mode="multiple", **quiet)  # the last address counts
         self.new.click(self.start_anew, None, drawn, **quiet)
         self.conversations.input(self.open, self.conversations, opened, **quiet)
         self.composer.submit(self.send, [self.composer, *self._panel.components], answered, **quiet)
@@ -112,9 +112,10 @@ class Page:
     # What a person does. Each of these runs in a worker thread and ends at once.
 
     def load(self, request: gr.Request) -> Update:
-        """Open what the address names, or what was used last."""
+        """Open what the address names, or what was used last; what is shown already is drawn anew, its settings as they are."""
         wanted = request.request.query_params.get("c", "")
-        return self._guarded(request, lambda user: self._opened(request, self._find(user, wanted)), keep=False)
+        show = self._draw if wanted and wanted == self._shown(request) else self._opened
+        return self._guarded(request, lambda user: show(request, self._find(user, wanted)), keep=False)
 
     def open(self, request: gr.Request, chosen: str) -> Update:
         return self._guarded(request, lambda user: self._opened(request, self._find(user, chosen)), keep=False)

@@ -58,7 +58,20 @@
     asked = false;
     state = now;
     document.documentElement.dataset.state = now;
+    tellWhatIsShown();
   }
+
+  // Side by side (/compare) the page around this one hears what is shown here, and says what is to be shown.
+  function tellWhatIsShown() {
+    if (parent !== window) parent.postMessage({ portico: "shown", conversation: shown, answering: state === "answering" }, location.origin);
+  }
+
+  addEventListener("message", ({ origin, source, data }) => {
+    if (origin !== location.origin || source !== parent || data?.portico !== "show") return;
+    history.replaceState(null, "", `?c=${encodeURIComponent(data.conversation)}`);
+    arrived = true;
+    $("#reopen")?.click();
+  });
 
   // its place in the queue is said when it moves, and that the wait is over; not each new estimate
   function tellPlace() {

@@ -33,7 +33,25 @@ if (!window.portico) {
       status.textContent = now ? "Answering" : how;
     }
     tellPlace(); // last: where both came at once, the place says more
+    tellWhatIsShown();
   }).observe(document.body, { childList: true, subtree: true });
+
+  // Side by side (/compare) the page around this one hears what is shown here, and says what is to be shown.
+  let told = "";
+  const tellWhatIsShown = () => {
+    const conversation = new URLSearchParams(location.search).get("c");
+    const [last] = [...document.querySelectorAll('[class*="st-key-asked-"]')].slice(-1); // its class names the run
+    const now = `${conversation} ${last?.className} ${answering}`;
+    if (parent === window || !conversation || now === told) return;
+    told = now;
+    parent.postMessage({ portico: "shown", conversation, answering }, location.origin);
+  };
+  addEventListener("message", ({ origin, source, data }) => {
+    if (origin !== location.origin || source !== parent || data?.portico !== "show") return;
+    told = "";
+    history.replaceState(null, "", `?c=${encodeURIComponent(data.conversation)}`);
+    dispatchEvent(new PopStateEvent("popstate")); // at it Streamlit runs the page anew, whatever the address was before
+  });
 
   // What was typed and not sent outlives a reload, for each conversation.
   let drafted = null;

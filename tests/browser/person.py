@@ -199,7 +199,7 @@ class Person:
         """The driver of the frontend that stands in the home page."""
         frame = self.page.locator("#frontend").element_handle().content_frame()
         assert isinstance(frame, Frame)
-        return importlib.import_module(f"tests.ui_{frontend}.driver").Driver(frame).ready()
+        return importlib.import_module(f"limits.drivers.{frontend}").Driver(frame).ready()
 
     def asks(self, message: str, frontend: str = FRONTENDS[0]) -> str:
         """The model's answer."""

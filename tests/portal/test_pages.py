@@ -46,6 +46,14 @@ async def test_home_shows_the_chosen_frontend_and_keeps_the_conversation(client:
     assert 'src="/gradio/"' in (await client.get("/", headers=SIGNED_IN)).text
 
 
+async def test_side_by_side_is_offered_where_there_are_two_frontends(client: httpx.AsyncClient) -> None:
+    assert 'href="/compare?c=abc"' in (await client.get("/?c=abc", headers=SIGNED_IN)).text
+    assert 'href="/compare"' in (await client.get("/", headers=SIGNED_IN)).text
+    routes = portal_routes(TABS[:1], Progress({}), lambda: "", lambda request: Account("ada", "Ada", "member"))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(Starlette(routes=routes)), base_url="http://x.test") as alone:
+        assert "/compare" not in (await alone.get("/")).text
+
+
 async def test_what_is_shown_is_escaped(client: httpx.AsyncClient) -> None:
     page = (await client.get("/", params={"c": '"><script>alert(1)</script>'}, headers=SIGNED_IN)).text
     assert "<script>alert(1)" not in page
