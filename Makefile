@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: serve test bench check format clean
+.PHONY: serve test bench limits check format clean
 
 serve: $(VENV)/.serve
 	$(BIN)/python app.py serve $(ARGS)
@@ -17,6 +17,9 @@ test: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench $(ARGS)
+
+limits: $(VENV)/.dev
+	$(BIN)/python app.py limits $(ARGS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

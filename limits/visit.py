@@ -5,21 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import Browser, Page
 
 from limits.subjects import Driver, Running, Subject
 from limits.token_server import TokenServer
 
+if TYPE_CHECKING:
+    from limits.play import StepResult
+
 DESKTOP, PHONE, NARROW = (1280, 800), (390, 844), (320, 640)
 
 
 @dataclass(slots=True)
 class Visit:
-    """One subject in one round. `control` is what the control page read in this round, by metric, for ratios to it."""
+    """One subject in one round.
+
+    `control` is what the control page read in this round, by metric, for ratios to it; `steps` are the scenario's, once played.
+    """
 
     subject: Subject
     running: Running
@@ -27,6 +33,7 @@ class Visit:
     browser: Browser
     pictures: Path
     control: dict[str, float]
+    steps: list[StepResult] = field(default_factory=list)
 
     @contextmanager
     def page(self, size: tuple[int, int] = DESKTOP, **options: Any) -> Iterator[Page]:

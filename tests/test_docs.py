@@ -42,7 +42,8 @@ def flags(*names: str) -> set[str]:
 
 
 def every_flag() -> set[str]:
-    return flags("serve") | flags("doctor") | {flag for name in command("user").commands for flag in flags("user", name)}
+    of_people = {flag for name in command("user").commands for flag in flags("user", name)}
+    return flags("serve") | flags("doctor") | flags("limits") | of_people
 
 
 def test_the_readme_lists_exactly_the_flags_that_there_are() -> None:
@@ -107,7 +108,7 @@ def test_the_readme_gives_each_setting_its_true_default() -> None:
 @pytest.mark.parametrize("page", TEXTS)
 def test_every_flag_of_ours_and_every_make_target_that_is_named_exists(page: str) -> None:
     for line in TEXTS[page].splitlines():
-        if "app.py" in line or "make serve ARGS" in line:
+        if "app.py" in line or "make serve ARGS" in line or "make limits ARGS" in line:
             assert set(re.findall(r"(?<!\S)--[\w-]+", line.replace('"', " "))) <= every_flag() | {"--version"}, line
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"(?:^    |`)make (\w+)", TEXTS[page], re.MULTILINE)) <= targets

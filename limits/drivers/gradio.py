@@ -13,6 +13,7 @@ class Driver:
     """`root` is the page, or the frame that the home page holds it in."""
 
     path = "/gradio/"
+    ANSWER = "#chat .bot-row .message-content:not(:has(.stats, .failed, .skeleton))"
 
     def __init__(self, root: Page | Frame | FrameLocator) -> None:
         self.root = root

@@ -13,6 +13,7 @@ class Driver:
     """`root` is the page, or the frame that the home page holds the frontend in."""
 
     path = "/streamlit/"
+    ANSWER = '[class*="st-key-answer-"] .stMarkdown:not(:has([data-testid=stCaptionContainer]))'
 
     def __init__(self, root: Page | Frame) -> None:
         self.root = root

@@ -1,0 +1,119 @@
+"""A report's JSON as typed facts to look up: its subjects, metrics, figures and steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from limits.figures import Figure
+from limits.metrics import Metric
+
+SCHEMA = 1
+
+# Area: what it is about, and the groups of metrics that it takes in.
+AREAS = {
+    "Behaviour": ("what happens when one uses it by keyboard or by ear, and when something goes wrong", ("For everybody",)),
+    "Looks": ("what arrives of the brand, and how it fits a phone", ("On a phone", "The brand")),
+    "Speed": ("how soon it opens, and how soon a word is on the screen", ("First seconds", "While it answers")),
+    "Weight": ("what it costs on the wire, on the server, and to make", ("On the wire", "What it costs")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """Who was measured: `name` is the frontend's own, without how much effort went into it."""
+
+    id: str
+    frontend: str
+    effort: str
+    title: str
+
+    @property
+    def name(self) -> str:
+        return self.title.partition(",")[0]
+
+
+class Facts:
+    """Raises ValueError where the report has another schema than ours."""
+
+    def __init__(self, report: dict[str, Any]) -> None:
+        if report["schema"] != SCHEMA:
+            raise ValueError(
+                f"This report has schema {report['schema']}; this lab reads {SCHEMA}. Make it again with python app.py limits."
+            )
+        self.report = report
+        self.subjects = [About(**one) for one in report["subjects"]]
+        self.metrics = [Metric(**one) for one in report["metrics"]]
+        self._figures = {(one["metric"], one["subject"]): Figure(**one) for one in report["figures"]}
+
+    def figure(self, metric: Metric, subject: About) -> Figure | None:
+        """None where the subject was not asked at all."""
+        return self._figures.get((metric.id, subject.id))
+
+    def title(self, subject: str) -> str:
+        return next((one.title for one in self.subjects if one.id == subject), subject)
+
+    def runs(self, metric: Metric) -> int:
+        """How often it was taken, of the subject on which it was most often."""
+        return max((len(figure.values) for (id, _), figure in self._figures.items() if id == metric.id), default=0)
+
+    def metric(self, id: str) -> Metric | None:
+        return next((one for one in self.metrics if one.id == id), None)
+
+    def metrics_of(self, area: str) -> list[Metric]:
+        return [metric for metric in self.metrics if metric.group in AREAS[area][1]]
+
+    def of_effort(self, effort: str) -> list[About]:
+        return [one for one in self.subjects if one.effort == effort]
+
+    @property
+    def control(self) -> About | None:
+        return next(iter(self.of_effort("control")), None)
+
+    @property
+    def control_last(self) -> list[About]:
+        return sorted(self.subjects, key=lambda one: one.effort == "control")
+
+    @property
+    def pairs(self) -> list[tuple[About | None, About | None]]:
+        """(stock, pushed) of each frontend; None for one that was not measured."""
+        names = dict.fromkeys(one.frontend for one in self.subjects if one.effort != "control")
+        return [(self._one(name, "stock"), self._one(name, "pushed")) for name in names]
+
+    def _one(self, frontend: str, effort: str) -> About | None:
+        return next((one for one in self.subjects if (one.frontend, one.effort) == (frontend, effort)), None)
+
+    def with_result(self, metrics: Iterable[Metric], subject: About, good: bool | None) -> list[Metric]:
+        """Those of `metrics` that `subject` passes (True) or misses (False); None: judged, but could not be taken."""
+        found = ((metric, self.figure(metric, subject)) for metric in metrics if metric.good is not None)
+        return [metric for metric, figure in found if figure is not None and figure.good is good]
+
+    def judged(self, metrics: Iterable[Metric], subject: About) -> int:
+        """How many of `metrics` have a threshold and could be taken."""
+        listed = list(metrics)
+        return sum(len(self.with_result(listed, subject, good)) for good in (True, False))
+
+    def machines(self, metrics: Iterable[Metric]) -> list[Metric]:
+        """What the control page, which does next to nothing, misses in speed: that tells of the machine, not of a frontend."""
+        fast = [metric for metric in metrics if metric.group in AREAS["Speed"][1]]
+        return self.with_result(fast, self.control, False) if self.control else []
+
+    def misses(self, metrics: Iterable[Metric], subject: About) -> list[Metric]:
+        """What `subject` misses by itself."""
+        listed = list(metrics)
+        return [one for one in self.with_result(listed, subject, False) if one not in self.machines(listed)]
+
+    def turned(self, metrics: Iterable[Metric], stock: About, pushed: About, good: bool) -> list[Metric]:
+        """What is `good` once pushed and was the other in stock."""
+        listed = list(metrics)
+        before = self.with_result(listed, stock, not good)
+        return [one for one in self.with_result(listed, pushed, good) if one in before]
+
+    @property
+    def steps(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """The scenario: by step's id, then by subject's."""
+        made: dict[str, dict[str, dict[str, Any]]] = {}
+        for one in self.report["steps"]:
+            made.setdefault(one["step"], {})[one["subject"]] = one
+        return made
