@@ -51,7 +51,7 @@ def run(frontends: Sequence[str], rounds: int, short: bool, out: Path, tell: Tel
             visits.append(Visit(subject, running, tokens, browser, pictures, {}))
         about = machine.describe(browser.version)
         try:
-            _play(visits, measures, 1 if short else rounds, taken, tell, begun)
+            play(visits, measures, 1 if short else rounds, taken, tell)
             for visit in visits:
                 tell(f"Pictures of {visit.subject.title}")
                 with suppress(PlaywrightError, AssertionError, Lacks):
@@ -64,9 +64,9 @@ def run(frontends: Sequence[str], rounds: int, short: bool, out: Path, tell: Tel
     return page
 
 
-def _play(visits: Sequence[Visit], measures: Sequence[Measure], rounds: int, taken: Taken, tell: Tell, begun: float) -> None:
+def play(visits: Sequence[Visit], measures: Sequence[Measure], rounds: int, taken: Taken, tell: Tell) -> None:
     """Each measure on each subject in turn, so that all see the same machine; the control page first, for ratios to it."""
-    times = {measure.name: min(measure.runs, rounds) for measure in measures}
+    begun, times = time.monotonic(), {measure.name: min(measure.runs, rounds) for measure in measures}
     total, done = sum(times.values()) * len(visits), 0
     for number in range(max(times.values())):
         control: dict[str, float] = {}
