@@ -110,6 +110,7 @@
   function joinCode() {
     document.querySelectorAll("#chat code:not([data-joined])").forEach((code) => {
       code.dataset.joined = "yes";
+      code.closest("pre")?.setAttribute("tabindex", "0"); // what scrolls sideways must be reached by the keyboard, too
       const walk = document.createTreeWalker(code, NodeFilter.SHOW_TEXT);
       while (walk.nextNode()) {
         if (walk.currentNode.data.includes("\u2060")) walk.currentNode.data = walk.currentNode.data.replaceAll("\u2060", "");

@@ -1,6 +1,8 @@
 // What Streamlit has no means for: a live region that stays in the document, a name for the side panel's button, the clipboard.
 if (!window.portico) {
   window.portico = true;
+  // Streamlit's own keeps the page out of a phone's edges, and style.css has nothing to keep clear of there.
+  document.querySelector("meta[name=viewport]")?.setAttribute("content", "width=device-width, initial-scale=1, viewport-fit=cover, interactive-widget=resizes-content");
   const status = document.createElement("div");
   status.className = "portico-status";
   status.setAttribute("role", "status");
@@ -24,6 +26,8 @@ if (!window.portico) {
         if (walk.currentNode.data.includes("\u2060")) walk.currentNode.data = walk.currentNode.data.replaceAll("\u2060", "");
       }
     });
+    // what scrolls sideways must be reached by the keyboard, too
+    document.querySelectorAll('[class*="st-key-answer-"] :is(pre, table):not([tabindex])').forEach((wide) => (wide.tabIndex = 0));
     keepDraft();
     const now = document.querySelector(".st-key-stop") !== null;
     if (now !== answering) {
