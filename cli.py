@@ -151,7 +151,6 @@ def bench(ctx: typer.Context) -> None:
 def limits(
     ui: UiFlag = None,
     runs: Annotated[int, typer.Option(help="How often each figure is taken, at most.", min=1)] = 5,
-    short: Annotated[bool, typer.Option("--short", help="Take each figure once.")] = False,
     out: Annotated[Path, typer.Option(help="Where the report goes.", metavar="DIR")] = Path("limits/report"),
 ) -> None:
     """Drive every frontend through one scenario in a real Chromium, and write a report of how far each goes.
@@ -166,7 +165,7 @@ def limits(
         fail(f"The lab needs {error.name}, which is in requirements-dev.txt: make limits installs it.", code=2, before="")
     if unknown := set(ui or ()) - set(FRONTENDS):
         fail(f"There is no frontend {', '.join(sorted(unknown))}; there are {' and '.join(FRONTENDS)}.", code=2, before="")
-    run(ui or FRONTENDS, runs, short, out, print_line)
+    run(ui or FRONTENDS, runs, out, print_line)
 
 
 cli.add_typer(people, name="user")

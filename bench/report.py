@@ -14,6 +14,7 @@ import psutil
 
 from bench import targets
 from bench.matrix import ROWS
+from limits.machine import cpu_name
 
 Results = dict[str, Any]  # runs: {id: machine and date}; rows: [...]; models: {name: parameters}; guard: {...}
 COLUMNS = (
@@ -44,14 +45,6 @@ def machine(device: str = "cpu") -> str:
         name = f"{torch.cuda.get_device_name()}, {name}"
     software = f"Python {platform.python_version()}, torch {version('torch')}, transformers {version('transformers')}"
     return f"{name}, {os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} on {platform.machine()}, {software}"
-
-
-def cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or "an unnamed CPU"
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "an unnamed CPU")
 
 
 def new_run(results: Results, device: str, note: str) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import sync_playwright
 
 from limits import machine
@@ -17,19 +16,19 @@ from limits.measures import Measure, all_measures
 from limits.npm import get_packages
 from limits.pictures import take_pictures
 from limits.report import write
-from limits.subjects import SUBJECTS, Lacks
-from limits.taken import Taken, compose
+from limits.subjects import SUBJECTS
+from limits.taken import Taken, compose, sentence
 from limits.token_server import TokenServer
 from limits.visit import Visit
 
 Tell = Callable[[str], None]
 
 
-def run(frontends: Sequence[str], rounds: int, short: bool, out: Path, tell: Tell) -> Path:
+def run(frontends: Sequence[str], rounds: int, out: Path, tell: Tell) -> Path:
     """Measure the stock and the pushed form of `frontends` and the control page; back with the report's page.
 
-    A measure is taken as often as it asks, but `rounds` times at most, once if `short`. Raises KeyboardInterrupt after writing
-    what there is.
+    A measure is taken as often as it asks, but `rounds` times at most. Raises KeyboardInterrupt after writing what
+    there is.
     """
     get_chromium()
     get_packages()
@@ -51,14 +50,16 @@ def run(frontends: Sequence[str], rounds: int, short: bool, out: Path, tell: Tel
             visits.append(Visit(subject, running, tokens, browser, pictures, {}))
         about = machine.describe(browser.version)
         try:
-            play(visits, measures, 1 if short else rounds, taken, tell)
+            play(visits, measures, rounds, taken, tell)
             for visit in visits:
                 tell(f"Pictures of {visit.subject.title}")
-                with suppress(PlaywrightError, AssertionError, Lacks):
+                try:
                     taken.pictures += take_pictures(visit)
+                except Exception as error:  # those of the others are wanted
+                    taken.notes.append(f"{visit.subject.title} lacks pictures. {sentence(error)}")
         finally:
             about["load_after"] = machine.load()
-            report = compose(taken, subjects, about, 1 if short else rounds)
+            report = compose(taken, subjects, about, rounds)
             page = write(report, out)
     tell(f"{page} ({(time.monotonic() - begun) / 60:.0f} minutes)")
     return page

@@ -62,7 +62,7 @@ def sentence(error: Exception) -> str:
 
 
 def compose(taken: Taken, subjects: Sequence[Subject], about: dict[str, Any], rounds: int) -> Report:
-    """The report as JSON values; its schema is in docs/limits.md."""
+    """The report as JSON values; `schema` counts the changes of their names and meaning."""
     order = {metric.id: number for number, metric in enumerate(METRICS)}
     keys = sorted(taken.readings, key=lambda key: order[key[0]])
     return {
