@@ -54,6 +54,10 @@ class SideBySide:
     def answers(self) -> list[list[str]]:
         return [chat.last_answer().split() for chat in self.chats.values()]
 
+    def are_counting(self) -> bool:
+        """Whether each shows the first words of a count; the answer before it, which still stands for a moment, is none."""
+        return all(words[:4] == ["1", "2", "3", "4"] for words in self.answers())
+
 
 def test_one_prompt_is_drawn_live_by_both_and_so_is_the_next(served: Served, open_page: OpenPage, seen: Seen) -> None:
     both = SideBySide(open_page("side-by-side"), served)
@@ -149,7 +153,7 @@ def test_stop_keeps_what_there_is(served: Served, open_page: OpenPage, how: str)
     both = SideBySide(page, served)
     message = f"count to 900, {how}"
     both.ask(message)
-    poll(page, lambda: all(len(words) > 3 for words in both.answers()))
+    poll(page, both.are_counting)
     both.composer.press_sequentially("my next thought")
     if how == "button":
         page.locator("#composer").get_by_role("button", name="Stop").click()
@@ -182,7 +186,7 @@ def test_a_refusal_is_a_sentence_at_the_composer_and_nothing_typed_is_lost(serve
     expect(both.error).to_be_empty()
 
     both.ask("count to 60")
-    poll(page, lambda: all(len(words) > 3 for words in both.answers()))
+    poll(page, both.are_counting)
     both.ask("too soon")
     expect(both.error).to_contain_text("The model is still answering in this conversation")
     assert both.composer.input_value() == "too soon"
@@ -209,7 +213,7 @@ def test_a_draft_outlives_a_reload_and_the_conversation_is_found_again(served: S
     page = open_page("reload-both")
     both = SideBySide(page, served)
     both.ask("count to 900")
-    poll(page, lambda: all(len(words) > 3 for words in both.answers()))
+    poll(page, both.are_counting)
     both.composer.press_sequentially("half a thought")
     page.reload()
     both = SideBySide(page, served, "")  # no address: where one was last
@@ -277,7 +281,7 @@ def test_by_keyboard_alone(served: Served, open_page: OpenPage) -> None:
     page.keyboard.press("Shift+Enter")
     page.keyboard.type("please")
     page.keyboard.press("Enter")
-    poll(page, lambda: all(len(words) > 3 for words in both.answers()))
+    poll(page, both.are_counting)
     page.keyboard.press("Escape")
     poll(page, lambda: stored_run(served, "count to 900\nplease").reason == "cancelled")
 

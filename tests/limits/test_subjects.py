@@ -23,7 +23,7 @@ from tests.support.clock import wait_until
 ROOT = Path(__file__).resolve().parents[2]
 STOCK = sorted((ROOT / "limits" / "stock").glob("*_chat.py"))
 COUNTED = [str(number) for number in range(1, 13)]
-# What a stop does not reach: the model goes on to the end, unheard.
+# What a stop reaches by chance alone, when Python collects the generator that was left behind: the model may go on to the end.
 DEAF = ("gradio-stock", "streamlit-stock")
 
 
@@ -88,9 +88,7 @@ def test_a_stop_ends_the_answer(driver: Driver, tokens: TokenServer, subject: Su
     assert driver.is_answering()
     driver.stop()
     driver.wait_until_done(timeout_s=40)  # the whole answer takes 80 s
-    if subject.id in DEAF:
-        assert tokens.ended(mark) is None
-    else:
+    if subject.id not in DEAF:
         wait_until(lambda: tokens.ended(mark), seconds=10)
         assert (tokens.ended(mark) or ("",))[0] == "left"
         assert driver.last_answer().startswith("1 2 3 ")  # what was said is kept
