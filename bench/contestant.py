@@ -34,7 +34,8 @@ def player(row: str, folder: Path, device: str) -> Play:
         from bench import continuous, engines
 
         engine = engines.portico(folder) if row == "e" else continuous.engine(folder, device, cpu_attention=row == "T")
-        return lambda plan: played(plan, engines.Asked(engine).ask)
+        asked = engines.Asked(engine)  # one for all plans: an engine keeps what it computed by the request's id
+        return lambda plan: played(plan, asked.ask)
     model, tokenizer = load(folder, device)
     if row == "g":
         from bench.bound import bound
