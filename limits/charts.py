@@ -10,7 +10,7 @@ from limits.wording import quantity, spread, threshold, title, whole
 
 CHARTED = (
     "resilience", "axe-answered", "targets-24", "brand", "lcp", "lighthouse-mobile", "tbt-mobile", "echo-4x", "paint", "paint-4x",
-    "long-frames", "cpu-1000", "wire-load", "wire-300", "wire-growth", "memory-session", "lines",
+    "long-frames-control", "cpu-1000-control", "wire-load", "wire-300", "wire-growth", "memory-session", "lines",
 )  # fmt: skip
 TOP_PX, ROW_PX, BAR_PX = 26, 42, 12
 

@@ -9,7 +9,8 @@ from typing import Any
 from limits.figures import Figure
 from limits.metrics import Metric
 
-SCHEMA = 1
+SCHEMA = 2  # of the report's JSON: counts the changes of its names and meaning
+EXCUSED = 2  # times the control page's figure: what is more a frontend misses by itself
 
 # Area: what it is about, and the groups of metrics that it takes in.
 AREAS = {
@@ -86,29 +87,45 @@ class Facts:
 
     def with_result(self, metrics: Iterable[Metric], subject: About, good: bool | None) -> list[Metric]:
         """Those of `metrics` that `subject` passes (True) or misses (False); None: judged, but could not be taken."""
-        found = ((metric, self.figure(metric, subject)) for metric in metrics if metric.good is not None)
+        control = subject.effort == "control"
+        judged = (one for one in metrics if one.good is not None and not (control and one.unit == "x control"))  # 1 of itself
+        found = ((metric, self.figure(metric, subject)) for metric in judged)
         return [metric for metric, figure in found if figure is not None and figure.good is good]
 
     def judged(self, metrics: Iterable[Metric], subject: About) -> int:
-        """How many of `metrics` have a threshold and could be taken."""
+        """How many of `metrics` tell of `subject`: they have a threshold, could be taken, and are not the machine's."""
         listed = list(metrics)
-        return sum(len(self.with_result(listed, subject, good)) for good in (True, False))
+        return len(self.with_result(listed, subject, True)) + len(self.misses(listed, subject))
 
-    def machines(self, metrics: Iterable[Metric]) -> list[Metric]:
-        """What the control page, which does next to nothing, misses in speed: that tells of the machine, not of a frontend."""
+    def beside_control(self, metric: Metric, subject: About) -> float | None:
+        """A time divided by the control page's; None for what is no time, and for the control page itself."""
+        if metric.unit not in ("s", "ms") or self.control is None or subject.effort == "control":
+            return None
+        mine, its = self.figure(metric, subject), self.figure(metric, self.control)
+        return mine.median / its.median if mine and its and mine.median is not None and its.median else None
+
+    def excused(self, metrics: Iterable[Metric], subject: About) -> list[Metric]:
+        """What `subject` misses in speed, and the control page, which does next to nothing, misses by as much or nearly.
+
+        That tells of the machine, not of a frontend.
+        """
         fast = [metric for metric in metrics if metric.group in AREAS["Speed"][1]]
-        return self.with_result(fast, self.control, False) if self.control else []
+        machines = self.with_result(fast, self.control, False) if self.control else []
+        missed = self.with_result(machines, subject, False)
+        return [one for one in missed if (self.beside_control(one, subject) or 1) <= EXCUSED]
 
     def misses(self, metrics: Iterable[Metric], subject: About) -> list[Metric]:
         """What `subject` misses by itself."""
         listed = list(metrics)
-        return [one for one in self.with_result(listed, subject, False) if one not in self.machines(listed)]
+        excused = self.excused(listed, subject)
+        return [one for one in self.with_result(listed, subject, False) if one not in excused]
 
     def turned(self, metrics: Iterable[Metric], stock: About, pushed: About, good: bool) -> list[Metric]:
         """What is `good` once pushed and was the other in stock."""
         listed = list(metrics)
-        before = self.with_result(listed, stock, not good)
-        return [one for one in self.with_result(listed, pushed, good) if one in before]
+        passed, missed = (stock, pushed) if not good else (pushed, stock)
+        misses = self.misses(listed, missed)
+        return [one for one in self.with_result(listed, passed, True) if one in misses]
 
     @property
     def steps(self) -> dict[str, dict[str, dict[str, Any]]]:

@@ -25,7 +25,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """The readings of one metric and subject: the median with its spread, and whether it is good."""
+    """The readings of one metric and subject: the median with its spread, and whether it is good.
+
+    `good` is None where there is no threshold, or where half of the readings or more could not be taken.
+    """
 
     metric: str
     subject: str
@@ -43,12 +46,10 @@ def summarize(subject: str, readings: Sequence[Reading]) -> Figure:
     """The Figure of the readings of one metric; what could not be taken is told beside what could."""
     metric = BY_ID[readings[0].metric]
     values = [float(one.value) for one in readings if one.value is not None]
-    why = next((one.why for one in readings if one.why), "")
-    worst = max(readings, key=lambda one: len(one.found))
-    picture = next((one.picture for one in readings if one.picture), "")
+    worst = max(readings, key=lambda one: (len(one.found), bool(one.picture), bool(one.why)))  # what is shown is of one run
+    why, picture = worst.why or next((one.why for one in readings if one.why), ""), worst.picture
     if not values:
         return Figure(metric.id, subject, (), None, None, None, None, why, worst.found, picture)
     median = statistics.median(values)
-    return Figure(
-        metric.id, subject, values, median, min(values), max(values), metric.passes(median), why, worst.found, picture
-    )  # fmt: skip
+    good = metric.passes(median) if 2 * len(values) > len(readings) else None
+    return Figure(metric.id, subject, values, median, min(values), max(values), good, why, worst.found, picture)

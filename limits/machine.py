@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import version
+from collections.abc import Iterable
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 
-def describe(chromium: str) -> dict[str, Any]:
+def describe(chromium: str, frontends: Iterable[str]) -> dict[str, Any]:
     """As the report's `machine`; memory in GiB, load as of the last minute."""
     return {
         "cpu": cpu_name(),
@@ -20,9 +22,18 @@ def describe(chromium: str) -> dict[str, Any]:
         "system": f"{platform.system()} on {platform.machine()}",
         "python": platform.python_version(),
         "chromium": chromium,
-        "versions": {name: version(name) for name in ("gradio", "streamlit", "playwright")},
+        "versions": versions([*frontends, "playwright"]),
         "load": load(),
     }
+
+
+def versions(names: Iterable[str]) -> dict[str, str]:
+    """Of those that are Python packages."""
+    found = {}
+    for name in names:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def load() -> float:

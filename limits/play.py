@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import Page
 
-from limits.drivers import Lacks
 from limits.proxy import Network
 from limits.scenario import SCENARIO, Act, Step
-from limits.verbs import VERBS, Failed, Scene
+from limits.told import sentence
+from limits.verbs import VERBS, Scene
 from limits.visit import DESKTOP, Visit
 
 
@@ -43,6 +44,7 @@ class Stage(AbstractContextManager["Stage"]):
         self._network = Network()
         self._story: Scene | None = None
         self._pages = ExitStack()  # the story's page, while there is one
+        self._opened: Page | None = None  # what the step sees while its scene is not there yet
 
     def play(self, step: Step) -> StepResult:
         if not step.alone:
@@ -58,13 +60,14 @@ class Stage(AbstractContextManager["Stage"]):
 
     def _try(self, step: Step, scene: Scene | None, pages: ExitStack) -> StepResult:
         name, why, picture, act = self._visit.subject.id, "", "", ("open",)
+        self._opened = None
         try:
             if scene is None:
                 scene = self._open(step, pages)
             for act in step.acts:
                 VERBS[str(act[0])](scene, *act[1:])
         except Exception as error:  # whatever it is, the other steps are wanted
-            why = _sentence(error, act)
+            why = sentence(error, _doing(act))
             picture = self._picture(step, scene)
         finally:
             self._network.restore()
@@ -73,17 +76,15 @@ class Stage(AbstractContextManager["Stage"]):
     def _open(self, step: Step, pages: ExitStack) -> Scene:
         # "<-loopback>": else Chromium asks what is on this machine without the proxy.
         proxy = {"server": self._network.url, "bypass": "<-loopback>"}
-        page = pages.enter_context(self._visit.page(step.size if step.alone else DESKTOP, proxy=proxy))
-        scene = Scene(self._visit, self._network, page)
+        self._opened = pages.enter_context(self._visit.page(step.size if step.alone else DESKTOP, proxy=proxy))
+        scene = Scene(self._visit, self._network, self._opened)
         if not step.alone:
             self._story = scene
         return scene
 
     def _picture(self, step: Step, scene: Scene | None) -> str:
-        with suppress(PlaywrightError):
-            if scene:
-                return self._visit.picture(scene.tab.page, f"step {step.name}")
-        return ""
+        page = scene.tab.page if scene else self._opened
+        return self._visit.proof(page, f"step {step.name}") if page else ""
 
     def _close_story(self) -> None:
         self._story = None
@@ -95,10 +96,6 @@ class Stage(AbstractContextManager["Stage"]):
         self._network.__exit__(kind, error, trace)
 
 
-def _sentence(error: Exception, act: Act) -> str:
-    """Why a step failed, for a reader of the report."""
-    if isinstance(error, Lacks | Failed):
-        return str(error)
-    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    doing = VERBS[str(act[0])].__doc__ if act[0] in VERBS else "open the page"
-    return f"It was not possible to {doing} ({first[:160]})."
+def _doing(act: Act) -> str:
+    """What an act does, to end the sentence "It was not possible to ..."."""
+    return (VERBS[str(act[0])].__doc__ if act[0] in VERBS else None) or "open the page"

@@ -31,14 +31,14 @@ def good_everywhere(facts: Facts, metrics: Sequence[Metric]) -> str:
 
 def stock_misses(facts: Facts, metrics: Sequence[Metric]) -> str:
     said = [
-        f"{one.name} misses {len(facts.with_result(metrics, one, False)) or 'none'} of {facts.judged(metrics, one)}"
+        f"{one.name} misses {len(facts.misses(metrics, one)) or 'none'} of {facts.judged(metrics, one)}"
         for one in facts.of_effort("stock") if facts.judged(metrics, one)
     ]  # fmt: skip
     return "; ".join(said) + "." if said else ""
 
 
 def effort_buys(facts: Facts, metrics: Sequence[Metric], stock: About | None, pushed: About | None) -> str:
-    if not stock or not pushed or not (missed := len(facts.with_result(metrics, stock, False))):
+    if not stock or not pushed or not (missed := len(facts.misses(metrics, stock))):
         return ""
     won, lost = (facts.turned(metrics, stock, pushed, good) for good in (True, False))
     changes = [f"{name(one)}{_change(facts, one, stock, pushed)}" for one in won]
@@ -50,7 +50,7 @@ def effort_buys(facts: Facts, metrics: Sequence[Metric], stock: About | None, pu
 def ceiling(facts: Facts, metrics: Sequence[Metric], pushed: About | None) -> str:
     """What a pushed frontend misses, with how far; what the control page misses too is in another sentence."""
     missed = facts.misses(metrics, pushed) if pushed else []
-    judged = len(missed) + len(facts.with_result(metrics, pushed, True)) if pushed else 0
+    judged = facts.judged(metrics, pushed) if pushed else 0
     if not pushed or not judged:
         return ""
     if not missed:
@@ -59,10 +59,13 @@ def ceiling(facts: Facts, metrics: Sequence[Metric], pushed: About | None) -> st
     return f"{pushed.name} still misses {len(missed)} of {judged}: {listed(left, 4)}."
 
 
-def machines(facts: Facts, metrics: Sequence[Metric]) -> str:
-    if not (found := facts.machines(metrics)):
+def excused(facts: Facts, metrics: Sequence[Metric]) -> str:
+    found = dict.fromkeys(
+        name(metric) for one in facts.subjects if one.effort != "control" for metric in facts.excused(metrics, one)
+    )
+    if not found:
         return ""
-    return f"Held against nobody, since the control page misses it too: {listed([name(one) for one in found])}."
+    return f"Held against nobody, since the control page misses it by as much or nearly: {listed([*found])}."
 
 
 def story(facts: Facts, stock: About | None, pushed: About | None) -> str:

@@ -90,12 +90,12 @@ RESILIENCE = (
     _survives(
         "error", "The model breaks off: a sentence says so, what came before stays, and the next question is answered.",
         ("ask", "fail after 5"), ("error is a sentence",), ("shows at least", 5), ("conversation stands",), ("can type",),
-        ("ask", "hello"), ("is answered",),
+        ("ask", "hello"), ("is answered",), ("partial answer still stands",),
     ),
     _survives(
         "stop", "Stop: the model is told within 2 s, the partial answer stays, and the next question is answered.",
         ("ask", "count to 300 at 30"), ("reaches", 10), ("stop",), ("model is told within", 2), ("partial answer stays",),
-        ("ask", "hello"), ("is answered",), ("conversation stands",),
+        ("ask", "hello"), ("is answered",), ("partial answer still stands",), ("conversation stands",),
     ),
     _survives(
         "draft", "Typing goes on while it answers: never disabled, and focus and draft stay when it ends.",
@@ -104,7 +104,7 @@ RESILIENCE = (
     ),
     _survives(
         "scroll", "Scrolling up while it answers is left alone, a first and a second time.",
-        ("ask", "count to 300 at 100"), ("ends at", 300, 20), ("ask", "count to 400 at 40"), ("reaches", 20),
+        ("ask", "count to 300 at 100"), ("ends at", 300, 20), ("ask", "count to 800 at 40"), ("reaches", 20),
         ("scroll up",), ("is left alone for", 1.5), ("scroll down",), ("scroll up",), ("is left alone for", 1.5),
         ("model still writes",), size=SMALL,
     ),

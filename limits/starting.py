@@ -17,6 +17,7 @@ import httpx
 from playwright.sync_api import Page
 
 from limits.token_server import TokenServer
+from limits.told import Told
 
 ROOT = Path(__file__).resolve().parents[1]
 START_S, STOP_S = 120.0, 20.0
@@ -24,10 +25,20 @@ START_S, STOP_S = 120.0, 20.0
 Start = Callable[..., AbstractContextManager["Process"]]  # (tokens, folder, port, root=ROOT): `root` holds the source that runs
 
 
+class DidNotStart(Told):
+    """A process ended, or did not answer in time. `terminal` is all that it said, of which the message has the last line."""
+
+    def __init__(self, words: Sequence[str], terminal: str) -> None:
+        last = next((line.strip() for line in reversed(terminal.splitlines()) if line.strip()), "")
+        super().__init__("It did not start" + (f"; what it said last was “{last[:200]}”." if last else ", and did not say why."))
+        self.terminal = terminal
+        self.add_note(f"{' '.join(words)}:\n{terminal[-2000:]}")  # for who reads a traceback
+
+
 class Process:
     """A subject that serves. `url` is its page as browsers open it, `target` the port at which it listens (for a proxy in front).
 
-    Raises RuntimeError with what its terminal says if it does not come up.
+    Raises DidNotStart if it does not come up.
     """
 
     def __init__(
@@ -55,6 +66,11 @@ class Process:
         """Stop it and start it again at the same address with the same data."""
         self.stop()
         self._start()
+
+    def revive(self) -> None:
+        """Start it again if it ended by itself."""
+        if self._process.poll() is not None:
+            self._start()
 
     def stop(self) -> None:
         """SIGTERM, and SIGKILL to who does not listen."""
@@ -85,7 +101,7 @@ class Process:
             except httpx.TransportError:  # not listening yet, or busy importing
                 pass
             time.sleep(0.1)
-        raise RuntimeError(f"{' '.join(self._words[1:])} did not come up:\n{self.terminal[-2000:]}")
+        raise DidNotStart(self._words[1:], self.terminal)
 
 
 class Portico(Process):

@@ -6,15 +6,15 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from playwright.sync_api import Locator, Page
 
-from limits.drivers import Lacks, control, gradio, stock_gradio, stock_streamlit, streamlit
+from limits.drivers import Lacks, Places, control, gradio, stock_gradio, stock_streamlit, streamlit
 from limits.starting import ROOT, pushed, stock
 from limits.token_server import CONTROL
 
-__all__ = ["SUBJECTS", "Driver", "Effort", "Lacks", "Running", "Subject"]
+__all__ = ["FRONTENDS", "SUBJECTS", "Driver", "Effort", "Lacks", "Running", "Subject"]
 
 Effort = Literal["stock", "pushed", "control"]
 
@@ -23,10 +23,12 @@ class Driver(Protocol):
     """Drives a frontend's page in the words of a person. What a frontend lacks raises Lacks.
 
     `ANSWER` is a CSS selector of the answers' text, for scripts in the page: its last match is the last answer's, or its last
-    block where a frontend cuts answers into several. `composer` is where one types.
+    block where a frontend cuts answers into several. `PLACES` are where each token of the brand shows, none where it is not
+    asked for. `composer` is where one types.
     """
 
     ANSWER: str
+    PLACES: ClassVar[Places]
 
     @property
     def composer(self) -> Locator: ...
@@ -61,6 +63,9 @@ class Running(Protocol):
 
     def restart(self) -> None:
         """Stop and start again at the same address with the same data."""
+
+    def revive(self) -> None:
+        """Start again in the same way if it ended by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +115,4 @@ SUBJECTS: tuple[Subject, ...] = (
     _stock("streamlit", "Streamlit", stock_streamlit.Driver),
     _pushed("streamlit", "Streamlit", streamlit.Driver),
 )
+FRONTENDS = tuple(dict.fromkeys(subject.frontend for subject in SUBJECTS if subject.effort != "control"))

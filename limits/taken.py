@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from playwright.sync_api import Error as PlaywrightError
-
+from limits.facts import SCHEMA
 from limits.figures import Reading, summarize
 from limits.measures import Measure
+from limits.measures.lighthouse import BENCHMARK
 from limits.metrics import BY_ID, METRICS
 from limits.pictures import Picture
-from limits.subjects import Lacks, Subject
+from limits.subjects import Subject
+from limits.told import sentence
 from limits.visit import Visit
 
-SCHEMA = 1
 Report = dict[str, Any]
 
 
@@ -45,20 +47,17 @@ class Taken:
             self.steps[result.step, subject.id].append(result)
         return why
 
+    def lack(self, subject: Subject, measures: Iterable[Measure], why: str) -> None:
+        """Nothing can be measured of `subject`."""
+        for metric in (metric for measure in measures for metric in measure.metrics):
+            self.readings[metric, subject.id].append(Reading(metric, None, why))
+
     def _put(self, subject: Subject, visit: Visit, reading: Reading) -> None:
+        if reading.value is not None and not math.isfinite(reading.value):  # JSON has no word for it
+            reading = Reading(reading.metric, None, "What was read is no number.", reading.found, reading.picture)
         self.readings[reading.metric, subject.id].append(reading)
         if subject.effort == "control" and reading.value is not None:
             visit.control.setdefault(reading.metric, reading.value)
-
-
-def sentence(error: Exception) -> str:
-    """Why something could not be measured, for a reader of the report."""
-    if isinstance(error, Lacks):
-        return str(error)
-    if isinstance(error, PlaywrightError | AssertionError):
-        first = next((line for line in str(error).splitlines() if line.strip()), "")
-        return f"The browser waited in vain: {first[:200]}"
-    return f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else 'no more is known'}"
 
 
 def compose(taken: Taken, subjects: Sequence[Subject], about: dict[str, Any], rounds: int) -> Report:
@@ -68,7 +67,7 @@ def compose(taken: Taken, subjects: Sequence[Subject], about: dict[str, Any], ro
     return {
         "schema": SCHEMA,
         "made": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
-        "machine": about,
+        "machine": about | _benchmark(taken),
         "runs": rounds,
         "subjects": [{name: getattr(one, name) for name in ("id", "frontend", "effort", "title")} for one in subjects],
         "metrics": [asdict(BY_ID[metric]) for metric in dict.fromkeys(metric for metric, _ in keys)],
@@ -77,6 +76,13 @@ def compose(taken: Taken, subjects: Sequence[Subject], about: dict[str, Any], ro
         "pictures": [asdict(picture) for picture in taken.pictures],
         "notes": taken.notes,
     }
+
+
+def _benchmark(taken: Taken) -> dict[str, float]:
+    """How fast Lighthouse found the machine, the median of all its looks; nothing where it did not look."""
+    lines = [line for readings in taken.readings.values() for one in readings for line in one.found]
+    found = [float(line.removeprefix(BENCHMARK)) for line in lines if line.startswith(BENCHMARK)]
+    return {"benchmark_index": round(statistics.median(found))} if found else {}
 
 
 def _step(results: Sequence[Any]) -> dict[str, Any]:

@@ -55,9 +55,9 @@ class TokenServer:
         if not line:
             raise RuntimeError(f"The token server ended at its start with {self.process.wait()}.")
         self.port = int(line)
-        self.control_url = f"http://127.0.0.1:{self.port}/"
-        self.url = f"{self.control_url}v1"
-        self._client = httpx.Client(base_url=self.control_url, timeout=10, trust_env=False)
+        at = f"http://127.0.0.1:{self.port}/"
+        self.url = f"{at}v1"
+        self._client = httpx.Client(base_url=at, timeout=10, trust_env=False)
 
     @property
     def pid(self) -> int:
@@ -141,13 +141,11 @@ def _event(chunk: dict[str, Any]) -> bytes:
 
 
 def create_app() -> Any:
-    """The model, its log at /log/MARK, and the control page beside it."""
+    """The model, and its log at /log/MARK."""
     from starlette.applications import Starlette
     from starlette.requests import Request
-    from starlette.responses import FileResponse, JSONResponse
+    from starlette.responses import JSONResponse
     from starlette.routing import Route
-
-    from portal.compression import Compression
 
     log: dict[str, list[Said]] = {}
 
@@ -165,18 +163,12 @@ def create_app() -> Any:
     async def models(request: Request) -> JSONResponse:
         return JSONResponse({"object": "list", "data": [{"id": MODEL, "object": "model", "max_model_len": 1_000_000}]})
 
-    async def page(request: Request) -> FileResponse:
-        return FileResponse(CONTROL / "index.html")
-
-    return Compression(
-        Starlette(
-            routes=[
-                Route("/v1/chat/completions", complete, methods=["POST"]),
-                Route("/v1/models", models),
-                Route("/log/{mark}", read_log),
-                Route("/", page),
-            ]
-        )
+    return Starlette(
+        routes=[
+            Route("/v1/chat/completions", complete, methods=["POST"]),
+            Route("/v1/models", models),
+            Route("/log/{mark}", read_log),
+        ]
     )
 
 

@@ -1,6 +1,6 @@
 """The verdict: what the figures say, made by plain rules (rules.py). Nothing here is hoped for; each word hangs on a number.
 
-The ceiling is what a pushed frontend misses, without the times that the control page misses too.
+The ceiling is what a pushed frontend misses, without the times that the control page misses by as much or nearly.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def headline(facts: Facts) -> str:
 def effort_in_all(facts: Facts) -> str:
     """What the way from stock to pushed mends and breaks, over all frontends."""
     pairs = [(stock, pushed) for stock, pushed in facts.pairs if stock and pushed]
-    missed = sum(len(facts.with_result(facts.metrics, stock, False)) for stock, _ in pairs)
+    missed = sum(len(facts.misses(facts.metrics, stock)) for stock, _ in pairs)
     won, lost = (sum(len(facts.turned(facts.metrics, *pair, good)) for pair in pairs) for good in (True, False))
     if not pairs or not missed:
         return "The stock apps miss no threshold." if pairs else ""
@@ -79,8 +79,7 @@ def effort_in_all(facts: Facts) -> str:
 def _tally(facts: Facts, area: str, pushed: list[About]) -> tuple[int, int]:
     """How many figures are missed, and of how many, over all of `pushed`."""
     metrics = facts.metrics_of(area)
-    missed = sum(len(facts.misses(metrics, one)) for one in pushed)
-    return missed, missed + sum(len(facts.with_result(metrics, one, True)) for one in pushed)
+    return sum(len(facts.misses(metrics, one)) for one in pushed), sum(facts.judged(metrics, one) for one in pushed)
 
 
 def _area(facts: Facts, area: str) -> Area:
@@ -91,7 +90,7 @@ def _area(facts: Facts, area: str) -> Area:
         "Good": [rules.good_everywhere(facts, metrics)],
         "Fails in stock": [rules.stock_misses(facts, metrics)],
         "Effort buys": [rules.effort_buys(facts, metrics, *pair) for pair in facts.pairs],
-        "The ceiling": [*(rules.ceiling(facts, metrics, pushed) for _, pushed in facts.pairs), rules.machines(facts, metrics)],
+        "The ceiling": [*(rules.ceiling(facts, metrics, pushed) for _, pushed in facts.pairs), rules.excused(facts, metrics)],
         "The story": [rules.story(facts, *pair) for pair in facts.pairs] if area == "Behaviour" else [],
         "Told, not judged": [rules.told(facts, metric) for metric in metrics],
         "Not taken": [rules.untaken(facts, metrics)],

@@ -131,7 +131,8 @@ class LocalEngine:
     def _recover(self, steps: Seq[Step], error: Exception) -> None:
         """A step failed as a whole: find out whose fault it was, and end that one alone."""
         lacking = lacks_memory(error)
-        log.warning("a step of %d sequences failed: %s", len(steps), error)
+        # With the traceback: an error of our own would be retried too, and show only as an engine that is slow.
+        log.warning("a step of %d sequences failed: %s", len(steps), error, exc_info=None if lacking else error)
         self._runner.reset()
         with self._wake:
             for sequence in self._scheduler.retry(steps, smaller=lacking):

@@ -7,13 +7,12 @@ others' next tokens (chunked prefill: Agrawal et al., Sarathi-Serve, OSDI 2024).
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, field
 
+from core.engine.line import Line
 from core.engine.prefixes import Prefixes, Source
-from core.errors import Busy
 from core.types import FinishReason, SamplingParams
 
 HEADROOM = 64  # tokens of an answer for which room is made at a time
@@ -98,22 +97,17 @@ class Scheduler:
         self, max_running: int = 1, max_waiting: int = 128, chunk: Callable[[int], int] = lambda decoding: 256,
         capacity: int = 10**9, cost: Callable[[int], int] = lambda tokens: tokens, reuse: bool = False,
     ) -> None:  # fmt: skip
-        self.max_running, self.max_waiting, self._chunk = max_running, max_waiting, chunk
+        self.max_running, self._chunk = max_running, chunk
         self._capacity, self._cost = capacity, cost
         self._most, self._good = max_running, 0
         self.running: list[Sequence] = []
-        self._waiting: list[Sequence] = []  # in order of arrival
+        self._waiting: Line[Sequence] = Line(max_waiting)
         self._prefixes = Prefixes() if reuse else None
         self._cache_ops: list[Release | Reuse] = []
 
     def add(self, sequence: Sequence) -> None:
         """Queue `sequence`; raises Busy when as many wait already as may, in all or of this person."""
-        theirs = sum(1 for one in self._waiting if one.user_id == sequence.user_id)
-        if len(self._waiting) >= self.max_waiting:
-            raise Busy(len(self._waiting))
-        if theirs >= max(1, self.max_waiting // 4):
-            raise Busy(theirs, own=True)
-        self._waiting.append(sequence)
+        self._waiting.add(sequence)
 
     @property
     def waiting(self) -> list[Sequence]:
@@ -121,20 +115,14 @@ class Scheduler:
 
         Next is whoever has the fewest running, so that one person's ten requests do not delay another's first.
         """
-        ahead = Counter(one.user_id for one in self.running)
-        turns = []
-        for arrival, sequence in enumerate(self._waiting):
-            turns.append((ahead[sequence.user_id], arrival))
-            ahead[sequence.user_id] += 1
-        return [self._waiting[arrival] for _, arrival in sorted(turns)]
+        return self._waiting.ordered(one.user_id for one in self.running)
 
     def cancel(self, sequence_id: str) -> Sequence | None:
         """Take a sequence out, running or waiting; None if it is not here."""
-        for sequence in (*self.running, *self._waiting):
-            if sequence.id == sequence_id:
-                self.remove(sequence, "cancelled")
-                return sequence
-        return None
+        running = next((one for one in self.running if one.id == sequence_id), None)
+        if sequence := running or self._waiting.find(sequence_id):
+            self.remove(sequence, "cancelled")
+        return sequence
 
     def remove(self, sequence: Sequence, reason: FinishReason, keep: bool = True) -> None:
         """Take out `sequence`, which must be here, and note why; `keep` what was computed of it for later prompts."""
@@ -193,7 +181,7 @@ class Scheduler:
             source = self._prefixes.find(sequence.user_id, prompt, self.running) if self._prefixes else None
             if not self._forget(wanted, source) and self.running:
                 return  # nobody overtakes: a long prompt would wait for ever
-            self._waiting.remove(sequence)
+            self._waiting.let_in(sequence)
             self.running.append(sequence)
             if source:
                 sequence.computed = source.length
@@ -227,7 +215,7 @@ class Scheduler:
         self.running.remove(sequence)
         sequence.computed, sequence.suspect = 0, False
         self._cache_ops.append(Release(sequence.id))
-        self._waiting.insert(0, sequence)
+        self._waiting.put_back(sequence)
 
     def retry(self, steps: Seq[Step], smaller: bool = False) -> list[Sequence]:
         """After a step that failed, and a runner that was reset: all that run start anew, those of `steps` one at a time to

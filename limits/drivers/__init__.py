@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 
-class Lacks(Exception):
-    """A frontend has no such thing (no stop button, no error shown); the message is a sentence for the report."""
+from limits.told import Told
+
+# Where a token of the brand is looked for: selectors, of which the first that is on the page counts, each with a property
+Places = Mapping[str, tuple[tuple[str, str], ...]]
+
+
+class Lacks(Told):
+    """A frontend has no such thing (no stop button, no error shown)."""

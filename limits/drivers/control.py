@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from playwright.sync_api import Locator, Page, expect
+
+from limits.drivers import Places
 
 READY_MS = 20_000
 
 
 class Driver:
     ANSWER = ".answer"
+    PLACES: ClassVar[Places] = {}  # it has no brand
 
     def __init__(self, root: Page) -> None:
         self.root = root

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import ClassVar
 
 from playwright.sync_api import Frame, FrameLocator, Locator, Page, expect
+
+from limits.drivers import Places, stock_gradio
 
 READY_MS = 30_000
 
@@ -14,6 +17,13 @@ class Driver:
 
     path = "/gradio/"
     ANSWER = "#chat .bot-row .message-content:not(:has(.stats, .failed, .skeleton))"
+    PLACES: ClassVar[Places] = {
+        **stock_gradio.Driver.PLACES,
+        "surface": (("#composer .input-container", "background-color"),),
+        "border": (("#composer .input-container", "border-top-color"),),
+        "muted": (("#composer textarea::placeholder", "color"),),
+        "radius of the composer": (("#composer .input-container", "border-top-left-radius"),),
+    }
 
     def __init__(self, root: Page | Frame | FrameLocator) -> None:
         self.root = root

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from playwright.sync_api import Locator, Page, expect
 
-from limits.drivers import Lacks
+from limits.drivers import Lacks, Places
 
 READY_MS = 30_000
 
@@ -13,6 +15,23 @@ class Driver:
     """What it has: a stop button without a name, and below the last answer an icon named Retry, which regenerates."""
 
     ANSWER = ".bot-row .message-content"
+    PLACES: ClassVar[Places] = {
+        "background": (("body", "background-color"),),
+        "surface": ((".input-container", "background-color"),),
+        "bubble": ((".user-row .message", "background-color"),),
+        "border": ((".input-container", "border-top-color"),),
+        "text": ((".bot-row .prose p", "color"),),
+        "muted": ((".input-container textarea::placeholder", "color"),),
+        "accent": ((".submit-button", "background-color"),),
+        "on_accent": ((".submit-button::after", "background-color"), (".submit-button", "color")),
+        "font": ((".bot-row .prose p", "font-family"),),
+        "font of code": ((".bot-row pre code", "font-family"),),
+        "font size": ((".bot-row .prose p", "font-size"),),
+        "radius of code": ((".bot-row pre", "border-top-left-radius"),),
+        "radius of the bubble": ((".user-row .message", "border-top-left-radius"),),
+        "radius of the composer": ((".input-container", "border-top-left-radius"),),
+        "width of the column": ((".message-wrap", "content-width"),),
+    }
 
     def __init__(self, root: Page) -> None:
         self.root = root

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from playwright.sync_api import Locator, Page, expect
 
-from limits.drivers import Lacks
+from limits.drivers import Lacks, Places
 
 READY_MS = 30_000
 USER, ASSISTANT = (f".stChatMessage:has([data-testid=stChatMessageAvatar{who}])" for who in ("User", "Assistant"))
@@ -14,6 +16,23 @@ class Driver:
     """What it has: Streamlit's own Stop, in the page's far corner, for any script that runs."""
 
     ANSWER = f"{ASSISTANT} [data-testid=stChatMessageContent]"
+    PLACES: ClassVar[Places] = {
+        "background": ((".stApp", "background-color"),),
+        "surface": ((".stChatInput > div", "background-color"),),
+        "bubble": ((USER, "background-color"),),
+        "border": ((".stChatInput > div", "border-top-color"),),
+        "text": ((f"{ASSISTANT} .stMarkdown p", "color"),),
+        "muted": ((".stChatInput textarea::placeholder", "color"),),
+        "accent": (("[data-testid=stChatInputSubmitButton]", "background-color"),),
+        "on_accent": (("[data-testid=stChatInputSubmitButton]", "color"),),
+        "font": ((f"{ASSISTANT} .stMarkdown p", "font-family"),),
+        "font of code": ((".stCode code", "font-family"),),
+        "font size": ((f"{ASSISTANT} .stMarkdown p", "font-size"),),
+        "radius of code": ((".stCode pre", "border-top-left-radius"),),
+        "radius of the bubble": ((USER, "border-top-left-radius"),),
+        "radius of the composer": ((".stChatInput > div", "border-top-left-radius"),),
+        "width of the column": ((".stMainBlockContainer", "content-width"),),
+    }
 
     def __init__(self, root: Page) -> None:
         self.root = root

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from typing import ClassVar
 
 from playwright.sync_api import Frame, Locator, Page, expect
+
+from limits.drivers import Places, stock_streamlit
 
 READY_MS = 20_000
 
@@ -14,6 +17,7 @@ class Driver:
 
     path = "/streamlit/"
     ANSWER = '[class*="st-key-answer-"] .stMarkdown:not(:has([data-testid=stCaptionContainer]))'
+    PLACES: ClassVar[Places] = stock_streamlit.Driver.PLACES
 
     def __init__(self, root: Page | Frame) -> None:
         self.root = root

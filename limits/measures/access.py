@@ -5,33 +5,37 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from playwright.sync_api import Page
 
 from limits.axe import WCAG_AA, violations
 from limits.figures import Reading
+from limits.focus import TABS, focused, has_focus, tab_to, to_the_top
 from limits.measures import Measure
 from limits.measures.look import QUICK, ask, open_new, rest
 from limits.subjects import Driver
-from limits.visit import Visit
+from limits.visit import Visit, poll
 
 CONTROLS = {
     "button", "link", "textbox", "searchbox", "combobox", "listbox", "slider", "spinbutton", "checkbox", "radio", "switch", "tab",
     "menuitem", "menuitemcheckbox", "menuitemradio", "option", "treeitem",
 }  # fmt: skip
-TABS = 60
 SETTLE_S = 2.0
-FROM_THE_TOP = """() => {  // the next Tab starts before all that is on the page
-    const start = document.createElement("span");
-    start.tabIndex = -1;
-    document.body.prepend(start);
-    start.focus();
-    start.remove();
-}"""
-TWENTY = "count to 20 at 10"  # slow enough to be looked at while it comes
-LONG = "count to 900 at 50"  # still going on when sixty controls were passed
+NEAR_S = 1.5  # what is said so soon after a question was shown, or not earlier before its answer's end, tells of these
+OFTEN = 10  # who hears so many pieces while one answer comes is told nothing
+TWENTY = "count to 20 at 4"  # slow enough to be looked at while it comes, and to have a middle
+LONG = "count to 900 at 50"  # still going on when TABS controls were passed
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What live regions said of one question, and whether something of it came as the answer began or ended."""
+
+    said: list[dict[str, Any]]
+    announced: bool
 
 
 def take_scans(visit: Visit) -> Iterator[Reading]:
@@ -45,13 +49,13 @@ def take_scans(visit: Visit) -> Iterator[Reading]:
         for question in (TWENTY, "table"):
             page.evaluate("limitsHeard.length = 0")
             driver.send(question)
+            sent = time.time()
             nameless |= nameless_controls(page)  # while it answers: the stop button
             driver.wait_until_done()
-            poll(page, lambda: page.evaluate("limitsHeard.length > 0"))
-            told[question] = page.evaluate("limitsHeard.slice()")
+            told[question] = _hear(page, sent, time.time())
             if question == TWENTY:
-                yield _focus_kept(page, driver)
-        yield _live_region(told)
+                yield _focus_kept(visit, page, driver)
+        yield _live_region(visit, page, told)
         nameless |= nameless_controls(page)
         yield Reading("nameless", nameless.total(), found=sorted(nameless.elements()))
         rest(page)
@@ -78,22 +82,12 @@ def take_keyboard(visit: Visit) -> Iterator[Reading]:
     """Ask, stop and ask again with keys alone; the first step that fails ends it."""
     with visit.page() as page:
         driver = open_new(visit, page)
-        page.evaluate(FROM_THE_TOP)
+        to_the_top(page)
         for step in (_ask_by_keys, _stop_by_keys, _ask_again_by_keys):
             if fault := step(page, driver):
-                yield Reading("keyboard", False, found=[fault], picture=visit.picture(page, "keyboard"))
+                yield Reading("keyboard", False, found=[fault], picture=visit.proof(page, "keyboard"))
                 return
         yield Reading("keyboard", True)
-
-
-def poll(page: Page, condition: Callable[[], object], seconds: float = SETTLE_S) -> bool:
-    """Whether `condition` becomes true in time; the page's own clock runs meanwhile."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        page.wait_for_timeout(30)
-    return True
 
 
 def nameless_controls(page: Page) -> Counter[str]:
@@ -123,44 +117,49 @@ def _axe(metric: str, page: Page) -> Reading:
     return Reading(metric, len(found), found=found)
 
 
-def _has_focus(driver: Driver) -> bool:
-    return bool(driver.composer.evaluate("(box) => box === box.getRootNode().activeElement"))
-
-
-def _focus_kept(page: Page, driver: Driver) -> Reading:
+def _focus_kept(visit: Visit, page: Page, driver: Driver) -> Reading:
     """After a message that was sent from the composer with Enter and answered, one can go on typing."""
-    if poll(page, lambda: _has_focus(driver)):
+    if poll(page, lambda: has_focus(driver.composer), SETTLE_S):
         return Reading("focus-kept", True)
-    return Reading("focus-kept", False, found=[f"After the answer the focus is on {_focused(page)}."])
+    found = [f"After the answer the focus is on {focused(page)}."]
+    return Reading("focus-kept", False, found=found, picture=visit.proof(page, "focus kept"))
 
 
-def _live_region(told: dict[str, list[dict[str, str]]]) -> Reading:
-    found = [f"No live region said anything while “{question}” was answered." for question, heard in told.items() if not heard]
-    raw = {each["who"]: each["raw"] for heard in told.values() for each in heard if each["raw"]}
-    found += [f"{who.split(' “')[0]} says raw Markdown: “{text}”." for who, text in raw.items()]
-    return Reading("live-region", not found, found=found)
+def _hear(page: Page, sent: float, ended: float) -> Heard:
+    """What was said of the question that was shown at `sent` and answered by `ended`, both in seconds since 1970."""
+
+    def announced() -> bool:
+        times = page.evaluate("limitsHeard.map((one) => one.at / 1000)")
+        return any(at < sent + NEAR_S or at > ended - NEAR_S for at in times)
+
+    in_time = poll(page, announced, SETTLE_S)
+    return Heard(page.evaluate("limitsHeard.slice()"), in_time)
 
 
-def _focused(page: Page) -> str:
-    """The element that has the focus, as its tag with its attributes."""
-    html = page.evaluate("""() => {
-        let here = document.activeElement;
-        while (here?.shadowRoot?.activeElement) here = here.shadowRoot.activeElement;
-        return here ? here.cloneNode(here.localName === "button").outerHTML : "nothing";
-    }""")
-    return " ".join(html.split())[:400]
+def _live_region(visit: Visit, page: Page, told: dict[str, Heard]) -> Reading:
+    found = [fault for question, heard in told.items() for fault in _unheard(question, heard)]
+    raw = {each["who"]: each["raw"] for heard in told.values() for each in heard.said if each["raw"]}
+    found += [f"{_who(who)} says raw Markdown: “{text}”." for who, text in raw.items()]
+    return Reading("live-region", not found, found=found, picture=visit.proof(page, "live region") if found else "")
 
 
-def _tab_to(page: Page, there: Callable[[], object]) -> bool:
-    for _ in range(TABS):
-        if there():
-            return True
-        page.keyboard.press("Tab")
-    return bool(there())
+def _unheard(question: str, heard: Heard) -> Iterator[str]:
+    """Why who listens does not learn that the answer to `question` begins or ends."""
+    if not heard.said:
+        yield f"No live region said anything while “{question}” was answered."
+    elif not heard.announced:
+        yield f"A live region spoke amid the answer to “{question}”, and none as it began or ended."
+    pieces = Counter(_who(each["who"]) for each in heard.said)
+    yield from (f"{who} spoke {times} times while “{question}” was answered." for who, times in pieces.items() if times >= OFTEN)
+
+
+def _who(named: str) -> str:
+    """An element's name without the text that is in it."""
+    return named.split(" “")[0]
 
 
 def _ask_by_keys(page: Page, driver: Driver, question: str = LONG) -> str:
-    if not _tab_to(page, lambda: _has_focus(driver)):
+    if not tab_to(page, lambda: has_focus(driver.composer)):
         return f"{TABS} times Tab did not reach the composer."
     before = len(driver.messages())
     page.keyboard.type(question)
@@ -174,13 +173,15 @@ def _stop_by_keys(page: Page, driver: Driver) -> str:
     if not poll(page, driver.is_answering, 10):
         return "No answer was seen to come."
     page.keyboard.press("Escape")
-    if poll(page, lambda: not driver.is_answering()):
+    if poll(page, lambda: not driver.is_answering(), SETTLE_S):
         return ""
     # one that says so in its text, its label, its class or its test id
-    if not _tab_to(page, lambda: re.search(r"^<(button|a|\w+ .*role=.button).*(stop|cancel)", _focused(page), re.I | re.S)):
+    if not tab_to(page, lambda: re.search(r"^<(button|a|\w+ .*role=.button).*(stop|cancel)", focused(page), re.I | re.S)):
         return f"Neither Esc nor a control that Tab reaches ({TABS} times) stops the answer."
     page.keyboard.press("Enter")
-    return "" if poll(page, lambda: not driver.is_answering()) else "The stop button does nothing when Enter is pressed on it."
+    if poll(page, lambda: not driver.is_answering(), SETTLE_S):
+        return ""
+    return "The stop button does nothing when Enter is pressed on it."
 
 
 def _ask_again_by_keys(page: Page, driver: Driver) -> str:

@@ -1,9 +1,11 @@
 // Watches a question being asked and its answer coming, frame by frame; `window.porticoLab` is a promise of what was seen.
 //
 // Given: `mark`, a word of the question; `answer`, the selector of the last answer's text; `total`, the number it ends with; `limit`,
-// after how many ms the watch is given up. Times are read in animation frames: what the document holds there is what is painted next.
+// after how many ms from Enter the watch is given up. What the document holds in an animation frame is painted next, so a time is when that was done.
+// `window.porticoIdle(ms)` is a promise of so long a watch of nothing, which tells what watching itself costs.
 ([mark, answer, total, limit]) => {
-  const seen = { entered: false, echo: null, times: {}, last: 0, longFrames: 0 };
+  const AFTER_MS = 1000; // what is drawn anew when the answer is whole belongs to it, too
+  const seen = { entered: false, echo: null, times: {}, last: 0, longFrames: 0, watched: 0 };
   const unseen = ["textarea", "script", "style", "title", "template", "noscript"].map((name) => `ancestor::${name}`).join(" or ");
   const spoken = document.createExpression(`//body//text()[contains(., "${mark}") and not(${unseen})]`);
   let enter = 0, stale = 0, finish;
@@ -35,14 +37,34 @@
     return Number(tail.match(/(\d+)\D*$/)?.[1] ?? 0);
   }
 
-  function frame() {
-    if (seen.echo === null && messageIsVisible()) seen.echo = performance.now() - enter;
-    const now = Date.now(), last = lastNumber();
-    if (last !== stale) stale = 0; // until then an earlier answer is the last one
-    while (!stale && seen.last < last && last <= total) seen.times[++seen.last] = now;
-    if (seen.echo === null || seen.last < total) requestAnimationFrame(frame);
-    else setTimeout(finish, 100); // a long frame is told after it was drawn
+  const painted = new MessageChannel(), waiting = [];
+  painted.port1.onmessage = () => waiting.shift()();
+  function whenPainted(note) { // a message that is sent in an animation frame comes after that was painted
+    waiting.push(note);
+    painted.port2.postMessage(null);
   }
+
+  function frame() {
+    const shown = seen.echo === null && messageIsVisible(), last = lastNumber();
+    if (last !== stale) stale = 0; // until then an earlier answer is the last one
+    const from = seen.last, to = !stale && last > from && last <= total ? last : from;
+    seen.last = to;
+    if (shown || to > from) whenPainted(() => {
+      if (shown) seen.echo ??= performance.now() - enter;
+      for (let number = from + 1; number <= to; number++) seen.times[number] = Date.now();
+    });
+    seen.watched = performance.now() - enter;
+    if ((seen.echo === null && !shown) || seen.last < total) requestAnimationFrame(frame);
+    else setTimeout(finish, AFTER_MS);
+  }
+
+  window.porticoIdle = (ms) => new Promise((resolve) => {
+    const begun = performance.now();
+    requestAnimationFrame(function idle() {
+      lastNumber();
+      performance.now() - begun < ms ? requestAnimationFrame(idle) : resolve();
+    });
+  });
 
   const observer = new PerformanceObserver((list) => count(list.getEntries()));
   function count(entries) {
@@ -55,7 +77,7 @@
       observer.disconnect();
       resolve(seen);
     };
-    setTimeout(finish, limit);
+    setTimeout(() => seen.entered || finish(), 10_000 + limit); // Enter never came
   });
   observer.observe({ type: "long-animation-frame" });
   addEventListener("keydown", function pressed(event) {
@@ -64,6 +86,7 @@
     seen.entered = true;
     enter = Math.min(event.timeStamp, performance.now()); // when it was pressed, not when the page had time for it
     stale = lastNumber();
+    setTimeout(finish, limit);
     requestAnimationFrame(frame);
   }, true);
 }

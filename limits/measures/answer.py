@@ -19,8 +19,12 @@ GRACE_S = 45  # after the last token should have come: UX.md saw 11 s at a quart
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What the page showed. `echo` in ms from Enter, None if the message was never seen; `lags` in ms, one a token shown;
-    `cpu` in seconds of the page's main thread. `why` says in a sentence that not all of the answer was shown, else ""."""
+    """What the page showed. `echo` in ms from Enter, None if the message was never seen; `lags` in ms, one a token, empty if the
+    question did not reach the model; `cpu` in seconds of the page's main thread, less what watching costs.
+
+    `why` says in a sentence that not all of the answer was shown, else "". A token that was not shown lags until the watch was
+    given up: at least so much.
+    """
 
     echo: float | None
     lags: list[float]
@@ -40,23 +44,35 @@ def ask(visit: Visit, page: Page, driver: Driver, count: int, pace: int, slowdow
         chromium.send("Emulation.setCPUThrottlingRate", {"rate": slowdown})
         driver.composer.fill(f"count to {count} at {pace} {mark}")
         page.evaluate(WATCH, [mark, driver.ANSWER, count, limit_s * 1000])
+        watching = _cost_of_watching(page, chromium)
         before = thread_time(chromium)
         driver.composer.press("Enter")
         seen = page.evaluate("window.porticoLab")
-        cpu = thread_time(chromium) - before
+        given_up = time.time() * 1000
+        cpu = thread_time(chromium) - before - watching * seen["watched"] / 1000
     finally:
         chromium.send("Emulation.setCPUThrottlingRate", {"rate": 1})
         chromium.detach()
     written = visit.tokens.times(mark)
-    lags = [at - written[int(number)] * 1000 for number, at in seen["times"].items() if int(number) in written]
-    why = ""
+    lags = [seen["times"].get(str(number), given_up) - at * 1000 for number, at in written.items()]
+    shown, why = len(seen["times"].keys() & {str(number) for number in written}), ""
     if not seen["entered"]:
         why = "Enter did not reach the page."
     elif not written:
         why = "The question did not reach the model."
-    elif len(lags) < count:
-        why = f"Only {len(lags)} of {count} tokens were shown within {limit_s:.0f} s."
-    return Watched(seen["echo"], lags, seen["longFrames"], cpu, why)
+    elif shown < count:
+        why = f"Only {shown} of {count} tokens were shown within {limit_s:.0f} s."
+    return Watched(seen["echo"], lags, seen["longFrames"], max(cpu, 0.0), why)
+
+
+def _cost_of_watching(page: Page, chromium: CDPSession) -> float:
+    """CPU seconds of the page's main thread that a second of watching takes: a second with it, less a second without."""
+    spent = []
+    for act in (lambda: page.wait_for_timeout(1000), lambda: page.evaluate("porticoIdle(1000)")):
+        before = thread_time(chromium)
+        act()
+        spent.append(thread_time(chromium) - before)
+    return max(spent[1] - spent[0], 0.0)
 
 
 def p95(values: list[float]) -> float:

@@ -1,19 +1,22 @@
 """How much of core/brand.py arrives on the screen, and how much of that by what the frontend's library lets one set.
 
-Each token is looked up in one place of the page by computed style. What is still there when our own stylesheet is taken away came
-by the library's theming; the rest came by CSS on its classes. A value that the library has by itself (white) counts as arrived.
+Each token is looked up in one place of the page, which the driver names, by computed style. What is still there when our own
+stylesheet is taken away came by the library's theming; the rest came by CSS on its classes. A value that the library has by
+itself (white) counts as arrived.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from playwright.sync_api import Page
 
 from core import brand
+from limits.drivers import Lacks, Places
 from limits.figures import Reading
 from limits.measures import Measure
 from limits.measures.look import QUICK, ask, open_new, rest
@@ -26,50 +29,7 @@ SIZES = {
 }  # fmt: skip
 FAMILIES = {"font": brand.FONT_STACK[0], "font of code": brand.MONO_STACK[0]}
 MARKER = "--composer-radius:"  # in brand.css_variables(), with which each of our stylesheets begins
-Places = Mapping[str, tuple[tuple[str, str], ...]]
 Way = Literal["by API", "by CSS", "not at all"]
-
-USER, ASSISTANT = (f".stChatMessage:has([data-testid=stChatMessageAvatar{who}])" for who in ("User", "Assistant"))
-# For each frontend where a token is looked for: selectors, of which the first that is on the page counts, with a property
-PLACES: dict[str, Places] = {
-    "gradio": {
-        "background": (("body", "background-color"),),
-        "surface": (("#composer .input-container", "background-color"), (".input-container", "background-color")),
-        "bubble": ((".user-row .message", "background-color"),),
-        "border": (("#composer .input-container", "border-top-color"), (".input-container", "border-top-color")),
-        "text": ((".bot-row .prose p", "color"),),
-        "muted": (("#composer textarea::placeholder", "color"), (".input-container textarea::placeholder", "color")),
-        "accent": ((".submit-button", "background-color"),),
-        "on_accent": ((".submit-button::after", "background-color"), (".submit-button", "color")),
-        "font": ((".bot-row .prose p", "font-family"),),
-        "font of code": ((".bot-row pre code", "font-family"),),
-        "font size": ((".bot-row .prose p", "font-size"),),
-        "radius of code": ((".bot-row pre", "border-top-left-radius"),),
-        "radius of the bubble": ((".user-row .message", "border-top-left-radius"),),
-        "radius of the composer": (
-            ("#composer .input-container", "border-top-left-radius"),
-            (".input-container", "border-top-left-radius"),
-        ),
-        "width of the column": ((".message-wrap", "content-width"),),
-    },
-    "streamlit": {
-        "background": ((".stApp", "background-color"),),
-        "surface": ((".stChatInput > div", "background-color"),),
-        "bubble": ((USER, "background-color"),),
-        "border": ((".stChatInput > div", "border-top-color"),),
-        "text": ((f"{ASSISTANT} .stMarkdown p", "color"),),
-        "muted": ((".stChatInput textarea::placeholder", "color"),),
-        "accent": (("[data-testid=stChatInputSubmitButton]", "background-color"),),
-        "on_accent": (("[data-testid=stChatInputSubmitButton]", "color"),),
-        "font": ((f"{ASSISTANT} .stMarkdown p", "font-family"),),
-        "font of code": ((".stCode code", "font-family"),),
-        "font size": ((f"{ASSISTANT} .stMarkdown p", "font-size"),),
-        "radius of code": ((".stCode pre", "border-top-left-radius"),),
-        "radius of the bubble": ((USER, "border-top-left-radius"),),
-        "radius of the composer": ((".stChatInput > div", "border-top-left-radius"),),
-        "width of the column": ((".stMainBlockContainer", "content-width"),),
-    },
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,39 +47,54 @@ class Token:
 
 
 def take(visit: Visit) -> Iterator[Reading]:
-    places = PLACES.get(visit.subject.frontend)
-    if visit.subject.effort == "control" or places is None:
-        why = "The control page has no brand." if visit.subject.effort == "control" else "Nobody has said where its tokens show."
-        yield from (Reading(metric, None, why) for metric in ("brand", "brand-api"))
+    if visit.subject.effort == "control":
+        yield from (Reading(metric, None, "The control page has no brand.") for metric in ("brand", "brand-api"))
         return
-    tokens = [token for scheme in ("light", "dark") for token in read(visit, scheme, places)]
+    (light, styles), (dark, others) = (read(visit, scheme) for scheme in ("light", "dark"))
+    tokens, has_ours = light + dark, bool(styles and others)
     arrived = [token for token in tokens if token.way != "not at all"]
     missing = [str(token) for token in tokens if token.way == "not at all"]
-    yield Reading("brand", 100 * len(arrived) / len(tokens), found=missing)
+    yield Reading("brand", 100 * len(arrived) / len(tokens), found=[_in_all(tokens, has_ours), *missing])
     if visit.subject.effort == "stock" or not arrived:
         yield Reading("brand-api", None, "Nothing of the brand was set.")
+        return
+    if not has_ours:  # whatever came would seem to have come by API
+        yield Reading("brand-api", None, "Our stylesheet was not found on the page.")
         return
     set_by_api = [token for token in arrived if token.way == "by API"]
     yield Reading("brand-api", 100 * len(set_by_api) / len(arrived), found=[str(token) for token in tokens])
 
 
-def read(visit: Visit, scheme: Literal["light", "dark"], places: Places) -> list[Token]:
-    """The colours in one scheme; in light also what is the same in both. The logo is looked for before the first message."""
+def _in_all(tokens: Sequence[Token], has_ours: bool) -> str:
+    """How many came, and by which way where that can be told."""
+    ways = Counter(token.way for token in tokens)
+    if not has_ours:
+        return f"{len(tokens) - ways['not at all']} of {len(tokens)} tokens arrive."
+    return f"Of {len(tokens)} tokens {ways['by API']} arrive by API, {ways['by CSS']} by CSS, {ways['not at all']} not at all."
+
+
+def read(visit: Visit, scheme: Literal["light", "dark"]) -> tuple[list[Token], int]:
+    """The colours in one scheme; in light also what is the same in both. And how many stylesheets of ours the page has.
+
+    The logo is looked for before the first message.
+    """
     with visit.page(color_scheme=scheme) as page:
         driver = open_new(visit, page)
+        if not driver.PLACES:
+            raise Lacks("Nobody has said where its tokens show.")
         rest(page)
-        empty = _ask(page, places)
+        empty = _ask(page, driver.PLACES)
         driver.send(QUICK)
         driver.wait_until_done()
         driver.composer.fill("A draft")  # the button that sends is not in use without
         rest(page)
-        seen = _ask(page, places)
+        seen = _ask(page, driver.PLACES)
         palette = brand.LIGHT if scheme == "light" else brand.DARK
         tokens = [_token(seen, name, getattr(palette, name), f"{name.replace('_', ' ')}, {scheme}") for name in COLOURS]
-        if scheme == "dark":
-            return tokens
-        tokens += [_token(seen, name, value) for name, value in {**SIZES, **FAMILIES}.items()]
-        return tokens + _names(page, seen, empty)
+        if scheme == "light":
+            tokens += [_token(seen, name, value) for name, value in {**SIZES, **FAMILIES}.items()]
+            tokens += _names(page, seen, empty)
+        return tokens, seen["own"]
 
 
 def _ask(page: Page, places: Places) -> Any:

@@ -11,7 +11,7 @@ from playwright.sync_api import Page
 
 from limits.figures import Reading
 from limits.measures import Measure
-from limits.measures.lighthouse import lighthouse, signed_in_chromium
+from limits.measures.lighthouse import BENCHMARK, lighthouse, signed_in_chromium
 from limits.metrics import BY_ID
 from limits.npm import PACKAGES, get_packages
 from limits.visit import Visit
@@ -90,7 +90,8 @@ def _score(metric: str, result: dict[str, Any]) -> Reading:
     weights = {one["id"]: one["weight"] for one in result["categories"]["performance"]["auditRefs"]}
     parts = [one for name, one in result["audits"].items() if weights.get(name)]
     found = [f"{one['title']}: {one.get('displayValue') or 'none'}" for one in parts]
-    return Reading(metric, score, found=(f"benchmarkIndex {result['environment']['benchmarkIndex']:.0f}", *found))
+    index = f"{BENCHMARK}{result['environment']['benchmarkIndex']:.0f}"
+    return Reading(metric, score, found=(index, *result["runWarnings"], *found))
 
 
 def _long_tasks(result: dict[str, Any]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-// Listens as a screen reader does: from now on window.limitsHeard holds what each live region said anew, and whether it was raw
+// Listens as a screen reader does: from now on window.limitsHeard holds what each live region said anew, when, and whether it was raw
 // Markdown. A label counts as speech; what is in code is no Markdown that was left over.
 () => {
   const REGIONS = "[aria-live], [role=status], [role=log], [role=alert], output";
@@ -20,7 +20,7 @@
       if (first || !text.trim()) continue;
       const at = RAW.exec(before) ? -1 : RAW.exec(text)?.index ?? -1;
       const raw = at < 0 ? "" : text.slice(Math.max(0, at - 30), at + 30).replace(/\s+/g, " ");
-      heard.push({ who: named(region), text: short(text), raw });
+      heard.push({ at: Date.now(), who: named(region), text: short(text), raw });
     }
   };
   listen(true);

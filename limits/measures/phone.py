@@ -60,7 +60,7 @@ def take_narrow(visit: Visit) -> Iterator[Reading]:
     with visit.page(NARROW) as page:
         answered(visit, page)
         faults = ask(page, "reflow")
-        picture = visit.picture(page, "reflow") if faults else ""
+        picture = visit.proof(page, "reflow") if faults else ""
         yield Reading("reflow", len(faults), found=faults, picture=picture)
 
 
@@ -71,7 +71,7 @@ def take_phone(visit: Visit) -> Iterator[Reading]:
         yield _share("targets-24", targets, crowded(targets))
         yield _share("targets-44", targets, too_small(targets, 44))
         yield Reading("input-font", driver.composer.evaluate("(box) => parseFloat(getComputedStyle(box).fontSize)"))
-        yield _safe_areas(page, driver)
+        yield _safe_areas(visit, page, driver)
 
 
 def _share(metric: str, targets: Sequence[Target], small: Sequence[Target]) -> Reading:
@@ -80,7 +80,7 @@ def _share(metric: str, targets: Sequence[Target], small: Sequence[Target]) -> R
     return Reading(metric, 100 * (1 - len(small) / len(targets)), found=[str(each) for each in small])
 
 
-def _safe_areas(page: Page, driver: Driver) -> Reading:
+def _safe_areas(visit: Visit, page: Page, driver: Driver) -> Reading:
     """The viewport covers the whole screen, and the composer ends above the last pixels when a phone says they are taken."""
     faults = []
     viewport = page.evaluate("document.querySelector('meta[name=viewport]')?.content ?? ''")
@@ -95,7 +95,7 @@ def _safe_areas(page: Page, driver: Driver) -> Reading:
     room = driver.composer.evaluate("(box) => innerHeight - box.getBoundingClientRect().bottom")
     if room < BAR_PX - ROUNDING_PX:
         faults.append(f"The composer ends {room:.0f} px above the bottom, where a phone's bar takes {BAR_PX} px.")
-    return Reading("safe-areas", not faults, found=faults)
+    return Reading("safe-areas", not faults, found=faults, picture=visit.proof(page, "safe areas") if faults else "")
 
 
 MEASURES = (

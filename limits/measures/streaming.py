@@ -20,11 +20,12 @@ def take_answer(visit: Visit) -> Iterator[Reading]:
     yield _echo("echo", seen)
     yield _paint("paint", seen)
     if seen.why:
-        yield from (Reading(metric, None, seen.why) for metric in ("paint-control", "long-frames", "cpu-1000"))
+        cost = ("long-frames", "long-frames-control", "cpu-1000", "cpu-1000-control")
+        yield from (Reading(metric, None, seen.why) for metric in cost)
         return
-    yield _beside_control("paint-control", visit, "paint", p95(seen.lags))
-    yield _beside_control("long-frames", visit, "long-frames-raw", seen.long_frames, at_least=1)
-    yield _beside_control("cpu-1000", visit, "cpu-1000-raw", seen.cpu / TOKENS * 1000)
+    for metric, value, least in (("long-frames", seen.long_frames, 1), ("cpu-1000", seen.cpu / TOKENS * 1000, 0)):
+        yield Reading(metric, value)
+        yield _beside_control(metric, value, visit, least)
 
 
 def take_slow_answer(visit: Visit) -> Iterator[Reading]:
@@ -46,21 +47,21 @@ def _echo(metric: str, seen: Watched) -> Reading:
 
 
 def _paint(metric: str, seen: Watched) -> Reading:
-    return Reading(metric, None, seen.why) if seen.why else Reading(metric, p95(seen.lags))
+    """What was not shown counts for as long as it was waited for, so that the worst answers are in the median."""
+    return Reading(metric, p95(seen.lags) if seen.lags else None, seen.why)
 
 
-def _beside_control(metric: str, visit: Visit, key: str, value: float, at_least: float = 0) -> Reading:
-    """`value` divided by what the control page has under `key`; the control page leaves its own there."""
-    if visit.subject.effort == "control":
-        visit.control[key] = value
-        return Reading(metric, 1.0)
-    control = max(at_least, visit.control.get(key, 0))
-    if key not in visit.control or not control:
-        return Reading(metric, None, NO_CONTROL)
-    return Reading(metric, value / control)
+def _beside_control(metric: str, value: float, visit: Visit, least: float) -> Reading:
+    """`value` divided by the control page's of the same round, of which `least` is counted at least."""
+    control = value if visit.subject.effort == "control" else visit.control.get(metric)
+    if control is None or not (control := max(least, control)):
+        return Reading(f"{metric}-control", None, NO_CONTROL)
+    return Reading(f"{metric}-control", max(least, value) / control)
 
 
 MEASURES = (
-    Measure("An answer", ("echo", "paint", "paint-control", "long-frames", "cpu-1000"), take_answer, runs=5),
-    Measure("An answer on a slow CPU", ("echo-4x", "paint-4x"), take_slow_answer, runs=3),
+    Measure(
+        "An answer", ("echo", "paint", "long-frames", "long-frames-control", "cpu-1000", "cpu-1000-control"), take_answer, runs=5
+    ),
+    Measure("An answer on a slow CPU", ("echo-4x", "paint-4x"), take_slow_answer, runs=5),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 
-from limits.verbs.scene import SHOW_S, Failed, Scene, verb
+from limits.verbs.scene import SHOW_S, Failed, Scene, numbers_in, verb
 
 ANSWER_S = 15.0
 
@@ -50,6 +50,7 @@ def reaches(scene: Scene, number: int) -> None:
 @verb("ends at")
 def ends_at(scene: Scene, number: int, seconds: float) -> None:
     """see the answer complete"""
+    _ = scene.mark  # raises where the step before has lost its question: then nothing is known of this one
     whole = list(range(1, number + 1))
     scene.wait(lambda: scene.numbers() == whole, seconds, lambda: short_of(scene.numbers(), number, seconds))
     scene.tab.chat.wait_until_done(SHOW_S)
@@ -66,6 +67,7 @@ def short_of(numbers: list[int], wanted: int, seconds: float) -> str:
 @verb("shows at least")
 def shows_at_least(scene: Scene, number: int) -> None:
     """read what came of the answer"""
+    scene.tab.seen = number
     scene.wait(
         lambda: scene.last() >= number, 1, lambda: f"What had come of the answer was gone: {scene.last()} of {number} numbers."
     )
@@ -130,6 +132,18 @@ def partial_answer_stays(scene: Scene) -> None:
     scene.tab.page.wait_for_timeout(1000)  # for a page that takes it away a little later
     if scene.last() < scene.tab.seen:
         raise Failed(f"The partial answer was lost: {scene.tab.seen} numbers stood there, then {scene.last()}.")
+
+
+@verb("partial answer still stands")
+def partial_answer_still_stands(scene: Scene) -> None:
+    """find the partial answer above the next one"""
+    tab, whole = scene.tab, list(range(1, scene.tab.seen + 1))
+    tab.page.wait_for_timeout(1000)  # for a page that draws the conversation anew when an answer has ended
+
+    def stands() -> bool:
+        return any(numbers_in(text)[: len(whole)] == whole for text in tab.page.locator(tab.chat.ANSWER).all_inner_texts())
+
+    scene.wait(stands, SHOW_S, f"The partial answer of {tab.seen} numbers was lost with the next question.")
 
 
 @verb("regenerate")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from limits.focus import TABS, focused, has_focus, tab_to, to_the_top
 from limits.verbs.answers import ANSWER_S, short_of
 from limits.verbs.scene import SHOW_S, Failed, Scene, verb
-
-MAX_TABS = 80
 
 
 @verb("draft")
@@ -50,20 +49,18 @@ def draft_stands(scene: Scene) -> None:
 @verb("composer has the focus")
 def composer_has_the_focus(scene: Scene) -> None:
     """find the focus"""
-    if not _focused(scene):
-        raise Failed(f"The composer lost the focus to {_focus(scene)}.")
+    if not has_focus(scene.tab.chat.composer):
+        raise Failed(f"The composer lost the focus to {focused(scene.tab.page, 80)}.")
 
 
 @verb("tab to the composer")
 def tab_to_the_composer(scene: Scene) -> None:
     """reach the composer with Tab"""
-    scene.tab.chat.composer.fill("")
-    scene.tab.page.evaluate("document.activeElement?.blur(), getSelection().setPosition(document.body, 0)")
-    for _ in range(MAX_TABS):
-        scene.tab.page.keyboard.press("Tab")
-        if _focused(scene):
-            return
-    raise Failed(f"Tab was pressed {MAX_TABS} times and did not lead to the composer.")
+    composer = scene.tab.chat.composer
+    composer.fill("")
+    to_the_top(scene.tab.page)
+    if not tab_to(scene.tab.page, lambda: has_focus(composer)):
+        raise Failed(f"Tab was pressed {TABS} times and did not lead to the composer.")
 
 
 @verb("type and press Enter")
@@ -71,11 +68,3 @@ def type_and_press_enter(scene: Scene, text: str) -> None:
     """type a question and press Enter"""
     scene.tab.page.keyboard.type(scene.marked(text))
     scene.tab.page.keyboard.press("Enter")
-
-
-def _focused(scene: Scene) -> bool:
-    return bool(scene.tab.chat.composer.evaluate("element => element === document.activeElement"))
-
-
-def _focus(scene: Scene) -> str:
-    return str(scene.tab.page.evaluate("document.activeElement?.cloneNode().outerHTML.slice(0, 80) ?? 'nothing'"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,19 +12,20 @@ from playwright.sync_api import Page
 
 from limits.proxy import Network
 from limits.subjects import Driver
-from limits.visit import Visit
+from limits.told import Told
+from limits.visit import Visit, poll
 
 SHOW_S = 5.0  # for what a page shows at once
 ACT_MS = 10_000  # for what is pressed or typed
 
 
-class Failed(Exception):
-    """What must be so is not; the message is a sentence for the report."""
+class Failed(Told):
+    """What must be so is not."""
 
 
 @dataclass(slots=True)
 class Tab:
-    """A page of the browser. `marks` name its questions, oldest first; `seen` is the last number when it was stopped."""
+    """A page of the browser. `marks` name its questions, oldest first; `seen` is the number up to which an answer must stay."""
 
     page: Page
     chat: Driver
@@ -58,7 +58,7 @@ class Scene:
     def numbers(self) -> list[int]:
         """The numbers of the last answer, as far as the page shows them."""
         with suppress(PlaywrightError):
-            return [int(word) for word in self.tab.chat.last_answer().split() if word.isdecimal()]
+            return numbers_in(self.tab.chat.last_answer())
         return []
 
     def last(self) -> int:
@@ -66,14 +66,18 @@ class Scene:
 
     def wait(self, condition: Callable[[], object], seconds: float, sentence: Callable[[], str] | str) -> None:
         """Until `condition()` is true, with the browser's own clock running; raises Failed after `seconds`."""
-        deadline = time.monotonic() + seconds
-        while True:
-            with suppress(PlaywrightError):
-                if condition():
-                    return
-            if time.monotonic() > deadline:
-                raise Failed(sentence if isinstance(sentence, str) else sentence())
-            self.tab.page.wait_for_timeout(50)
+
+        def holds() -> bool:
+            with suppress(PlaywrightError):  # the page may be loading anew
+                return bool(condition())
+            return False
+
+        if not poll(self.tab.page, holds, seconds):
+            raise Failed(sentence if isinstance(sentence, str) else sentence())
+
+
+def numbers_in(text: str) -> list[int]:
+    return [int(word) for word in text.split() if word.isdecimal()]
 
 
 Verb = Callable[..., None]

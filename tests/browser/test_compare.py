@@ -292,14 +292,16 @@ def test_axe_finds_nothing_and_nothing_scrolls_sideways(
 ) -> None:
     page = open_page(f"axe-{width}-{height}", width=width, height=height, color_scheme=scheme, reduced_motion="reduce")
     both = SideBySide(page, served)
+    said: list[str] = []
     for message in ("", "markdown", "fail"):
         if message:
+            said.append(message)
             both.ask(message)
-            poll(page, lambda: all(chat.messages() and not chat.is_answering() for chat in both.chats.values()))
-            both.page.wait_for_timeout(100)
+            both.wait(*said)
+        if message == "fail":  # else the state before may be the one that is looked at
+            expect(both.error).to_contain_text("Something went wrong")
         assert violations(page) == []
         assert overflow(page) == 0
-    expect(both.error).to_contain_text("Something went wrong")
     small = page.evaluate(
         """() => [...document.querySelectorAll("button, a[href], input, textarea, select")]
         .filter(element => element.checkVisibility({visibilityProperty: true}) && !element.matches(".skip"))

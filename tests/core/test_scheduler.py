@@ -77,6 +77,14 @@ def test_one_persons_ten_requests_do_not_delay_anothers_first() -> None:
     assert [one.id for one in scheduler.waiting[:3]] == ["cleo-0", "ada-1", "bob-1"], "who has none running is next"
 
 
+def test_one_persons_ten_do_not_delay_anothers_first_where_one_runs_at_a_time() -> None:
+    scheduler = Scheduler(max_running=1)
+    add(scheduler, *(sequence(f"ada-{n}", user="ada", max_tokens=1) for n in range(10)))
+    assert step(scheduler) == [("ada-0", 3)]
+    add(scheduler, *(sequence(f"bob-{n}", user="bob", max_tokens=1) for n in range(2)))
+    assert [step(scheduler)[0][0] for _ in range(5)] == ["bob-0", "ada-1", "bob-1", "ada-2", "ada-3"]
+
+
 def test_a_queue_is_bounded_for_all_and_for_each() -> None:
     scheduler = Scheduler(max_waiting=8)
     add(scheduler, sequence("ada-0", user="ada"), sequence("ada-1", user="ada"))

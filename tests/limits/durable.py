@@ -42,7 +42,7 @@ class Turn:
 
 @dataclass
 class Chat:
-    """All conversations by name. `fault` is one of the server's: "forgets", "one-at-a-time" or "loses-partial"."""
+    """All conversations by name. `fault` is one of the server's: forgets, one-at-a-time, loses-partial, loses-it-later."""
 
     tokens: TokenServer
     fault: str
@@ -50,6 +50,9 @@ class Chat:
     turns: Lock = field(default_factory=Lock)
 
     def ask(self, conversation: str, text: str) -> None:
+        if self.fault == "loses-it-later":
+            for before in self.said.get(conversation, []):
+                before.text = ""
         self.said.setdefault(conversation, []).append(turn := Turn(text))
         Thread(target=self._answer, args=(turn,), daemon=True).start()
 
@@ -110,6 +113,9 @@ class Durable:
     def _end(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+    def revive(self) -> None:
+        """It lives as long as the test."""
 
     def __enter__(self) -> Durable:
         return self

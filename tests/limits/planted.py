@@ -15,11 +15,12 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import Browser, Page, expect
 
+from limits.drivers import Places
 from limits.subjects import Effort, Lacks, Subject
 from limits.visit import Visit
 
@@ -31,6 +32,7 @@ class PageDriver:
     """Drives a page that keeps to the convention."""
 
     ANSWER = ".answer"
+    PLACES: ClassVar[Places] = {}
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -145,6 +147,9 @@ class Planted:
 
     def restart(self) -> None:
         raise Lacks("A planted page is not restarted.")
+
+    def revive(self) -> None:
+        """It lives as long as the test."""
 
     def __enter__(self) -> Planted:
         return self

@@ -19,6 +19,8 @@ from tests.limits.chats import ALL, CLEAN, bad, found, take
         ("contrast", {"axe-empty": 1, "axe-answered": 1}, "color-contrast"),
         ("silent", {"live-region": 0}, "No live region said anything while “table” was answered."),
         ("raw", {"live-region": 0}, "p.unseen says raw Markdown"),
+        ("chatty", {"live-region": 0}, "p.unseen spoke 2"),  # at each of twenty tokens
+        ("aside", {"live-region": 0}, "spoke amid the answer to “count to 20 at 4”, and none as it began or ended"),
         ("focus", {"focus-kept": 0}, "After the answer the focus is on <body"),
         ("nameless", {"axe-empty": 1, "nameless": 1, "axe-answered": 1}, '<button id="send"><svg'),
         (ALL, {"axe-empty": 4, "focus-kept": 0, "live-region": 0, "nameless": 1, "axe-answered": 4}, "target-size"),
@@ -28,6 +30,9 @@ def test_what_axe_finds_and_misses(browser: Browser, tmp_path: Path, page: str, 
     readings = take(access.take_scans, browser, tmp_path, page)
     assert bad(readings) == faults
     assert what in found(readings)
+    unpictured = [metric for metric in faults.keys() & {"focus-kept", "live-region"} if not readings[metric].picture]
+    assert unpictured == []
+    assert {one.picture for one in readings.values() if one.picture} == {file.name for file in tmp_path.glob("*.png")}
 
 
 @pytest.mark.parametrize(
@@ -49,8 +54,8 @@ def test_dark_and_calm(browser: Browser, tmp_path: Path, page: str, faults: dict
     [
         (CLEAN, ""),
         ("noesc", ""),  # Tab reaches the stop button
-        ("nostop", "Neither Esc nor a control that Tab reaches (60 times) stops the answer."),
-        ("nokeys", "60 times Tab did not reach the composer."),
+        ("nostop", "Neither Esc nor a control that Tab reaches (80 times) stops the answer."),
+        ("nokeys", "80 times Tab did not reach the composer."),
     ],
 )
 def test_by_keyboard_alone(browser: Browser, tmp_path: Path, page: str, fault: str) -> None:

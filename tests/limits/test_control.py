@@ -9,6 +9,8 @@ from playwright.sync_api import Browser, Page
 
 from limits.axe import overflow, violations
 from limits.drivers.control import Driver
+from limits.starting import stock
+from limits.subjects import Running
 from limits.token_server import TokenServer
 from tests.support.clock import wait_until
 
@@ -21,11 +23,17 @@ def tokens() -> Iterator[TokenServer]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def control(tokens: TokenServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with stock("control")(tokens, tmp_path_factory.mktemp("control"), 0) as running:
+        yield running
+
+
 @pytest.fixture
-def page(browser: Browser, tokens: TokenServer) -> Iterator[Page]:
+def page(browser: Browser, control: Running) -> Iterator[Page]:
     context = browser.new_context(viewport={"width": 320, "height": 500})
     made = context.new_page()
-    made.goto(tokens.control_url)
+    made.goto(control.url)
     yield made
     context.close()
 
@@ -58,7 +66,7 @@ def test_it_keeps_what_was_typed_and_said(page: Page) -> None:
     assert (driver.error() or "").startswith("The connection was lost.")
 
 
-def test_it_is_told_to_screen_readers_and_the_focus_stays(page: Page, tokens: TokenServer) -> None:
+def test_it_is_told_to_screen_readers_and_the_focus_stays(page: Page) -> None:
     driver = Driver(page).ready()
     page.keyboard.type("count to 40 at 20 mark-keys")  # one can type at once
     page.keyboard.press("Enter")

@@ -72,3 +72,4 @@ def test_what_a_phone_meets(browser: Browser, tmp_path: Path, page: str, faults:
     assert bad(readings) == faults
     assert what in found(readings)
     assert readings["targets-44"].value == 50  # two of four, in each: what is spaced is not large
+    assert ("safe-areas" in faults) == bool(readings["safe-areas"].picture)

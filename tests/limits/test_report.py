@@ -81,6 +81,7 @@ def test_paper_is_light_and_has_no_links_to_press(page: Page) -> None:
     assert page.evaluate("getComputedStyle(document.documentElement).backgroundColor") == "rgb(255, 255, 255)"
     assert not page.get_by_role("navigation").is_visible()
     assert overflow(page) <= 0
+    assert page.locator("#found details").first.locator("code, img, p").first.is_visible(), "what was found is shut on paper"
     assert page.pdf(format="A4").startswith(b"%PDF")
 
 
@@ -102,6 +103,9 @@ def test_the_figures_stand_in_the_table_with_their_threshold_and_a_word_for_the_
     texts = [text.replace(SPACE, " ") for text in cells.all_inner_texts()]
     assert texts[0].split() == ["at", "most", "200", "ms", "Lighthouse"]
     assert texts[2].split() == ["1,180", "ms", "1,109–1,251"]
+    row = page.get_by_role("table", name="All figures").get_by_role("row", name=re.compile("^Largest contentful paint"))
+    texts = [text.replace(SPACE, " ") for text in row.get_by_role("cell").all_inner_texts()]
+    assert texts[2].split()[-2:] == ["13.5×", "control"]
     assert cells.nth(2).get_by_role("img", name="not good").count() == 1
     assert cells.nth(1).get_by_role("img", name="good", exact=True).count() == 1
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from typer.testing import CliRunner
 
+import app
 import cli
+from limits import machine
 from limits.figures import Reading
 from limits.measures import Measure, all_measures
 from limits.metrics import METRICS
 from limits.run import play
-from limits.subjects import SUBJECTS
+from limits.subjects import FRONTENDS, SUBJECTS, Lacks
 from limits.taken import Taken
 from tests.limits.test_taken import subject
 
@@ -67,6 +71,33 @@ def test_rounds_go_over_all_subjects_in_turn_and_what_fails_stops_nothing() -> N
     assert said[0].startswith("[1/9] Control: often, round 1; about ")
     assert "(RuntimeError: it broke)" in said[4]
     assert "done" in said[8]
+
+
+def test_what_cannot_be_revived_costs_its_own_figures_alone() -> None:
+    asked: list[str] = []
+
+    def revive(visit: Any) -> None:
+        asked.append(visit.subject.id)
+        if visit.subject.id == "gradio-stock":
+            raise Lacks("It did not start.")
+
+    taken, measure = Taken(), Measure("quick", ("cls",), lambda visit: [Reading("cls", 0.0)])
+    play(visits(), [measure], 1, taken, lambda line: None, revive)
+    assert asked == ["control", "gradio-stock", "gradio-pushed"]
+    assert taken.readings["cls", "gradio-stock"] == [Reading("cls", None, "It did not start.")]
+    assert taken.readings["cls", "gradio-pushed"] == [Reading("cls", 0.0)]
+
+
+def test_the_machine_tells_the_versions_of_frontends_that_are_packages() -> None:
+    assert machine.describe("156.0", ["gradio", "react"])["versions"].keys() == {"gradio", "playwright"}
+
+
+def test_the_report_goes_where_portico_reads_it_wherever_the_lab_is_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr("limits.run.run", lambda *arguments: given.append(arguments))
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(cli.cli, ["limits", "--runs", "2"])
+    assert (result.exit_code, given[0][:3]) == (0, (FRONTENDS, 2, Path(app.__file__).parent / "limits" / "report")), result.output
 
 
 def test_a_frontend_that_there_is_not_is_a_sentence() -> None:

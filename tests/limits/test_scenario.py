@@ -65,6 +65,8 @@ def test_what_survives_everything_passes_everything(tokens: TokenServer, browser
         ("error", "pill", r"no sentence: “Error”"),
         ("stop", "deaf-stop", r"still writing 2 s after Stop"),
         ("stop", "loses-partial", r"The partial answer was lost: \d+ numbers stood there, then 0\."),
+        ("stop", "loses-it-later", r"The partial answer of \d+ numbers was lost with the next question\."),
+        ("error", "loses-it-later", r"The partial answer of 5 numbers was lost with the next question\."),
         ("draft", "disabled", r"The composer is disabled while it answers\."),
         ("draft", "loses-draft", r"The draft was lost\."),
         ("draft", "loses-focus", r"The composer lost the focus to <body"),
@@ -79,6 +81,14 @@ def test_a_planted_fault_fails_its_step(
     assert (result.step, result.subject, result.passed) == (step, "durable", False)
     assert re.search(sentence, result.why), result.why
     assert (tmp_path / result.picture).is_file()
+
+
+def test_a_page_on_which_nobody_can_type_is_pictured_too(tokens: TokenServer, browser: Browser, tmp_path: Path) -> None:
+    with visit_durable(tokens, browser, tmp_path, "shut") as visit:
+        results = list(play_all(visit, [STEPS["sign-in"], STEPS["reload"]]))  # the story's page, and one of its own
+    assert [result.passed for result in results] == [False, False]
+    assert {result.picture for result in results} == {"durable-step-sign-in.png", "durable-step-reload.png"}
+    assert {file.name for file in tmp_path.iterdir()} == {result.picture for result in results}
 
 
 def test_a_step_that_fails_does_not_end_the_run(tokens: TokenServer, browser: Browser, tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from limits.measures import answer, streaming
 from tests.limits.planted import visit_to
 
 Read = Callable[..., dict[str, Reading]]
-CONTROL = {"paint": 10.0, "long-frames-raw": 0.0, "cpu-1000-raw": 0.5}
+CONTROL = {"long-frames": 0.0, "cpu-1000": 0.5}
+COSTS = ("long-frames", "long-frames-control", "cpu-1000", "cpu-1000-control")
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -50,9 +51,10 @@ def value(reading: Reading) -> float:
 
 def test_a_clean_page_shows_message_and_tokens_soon(clean: dict[str, Reading]) -> None:
     assert clean.keys() == set(streaming.MEASURES[0].metrics)
-    assert 0 < value(clean["echo"]) < 250
-    assert 0 < value(clean["paint"]) < 250
-    assert value(clean["paint-control"]) == pytest.approx(value(clean["paint"]) / CONTROL["paint"])
+    assert 0 < value(clean["echo"]) < 1000
+    assert 0 < value(clean["paint"]) < 1000
+    assert value(clean["long-frames-control"]) == max(1, value(clean["long-frames"]))
+    assert value(clean["cpu-1000-control"]) == pytest.approx(value(clean["cpu-1000"]) / CONTROL["cpu-1000"])
 
 
 def test_300_ms_of_script_after_enter_are_in_the_echo_and_one_long_frame(read: Read, clean: dict[str, Reading]) -> None:
@@ -65,11 +67,11 @@ def test_a_message_that_is_never_shown_is_said_in_a_sentence(read: Read) -> None
     taken = read("mute")
     assert taken["echo"].value is None
     assert taken["echo"].why == "The message was not seen in the page after Enter."
-    assert value(taken["paint"]) < 250  # the rest is measured all the same
+    assert value(taken["paint"]) > 0  # the rest is measured all the same
 
 
-def test_tokens_that_are_drawn_late_are_in_paint(read: Read) -> None:
-    assert 400 <= value(read("lag=400")["paint"]) < 1000
+def test_tokens_that_are_drawn_late_are_in_paint(read: Read, clean: dict[str, Reading]) -> None:
+    assert value(clean["paint"]) < 400 <= value(read("lag=400")["paint"])
 
 
 def test_work_at_each_token_is_in_cpu_and_long_frames(read: Read, clean: dict[str, Reading]) -> None:
@@ -78,12 +80,13 @@ def test_work_at_each_token_is_in_cpu_and_long_frames(read: Read, clean: dict[st
     assert value(busy["cpu-1000"]) > 2 * value(clean["cpu-1000"])
 
 
-def test_tokens_that_never_appear_are_counted_in_a_sentence(read: Read) -> None:
-    taken = read("short=2")
-    for metric in ("paint", "paint-control", "long-frames", "cpu-1000"):
-        assert taken[metric].value is None
-        assert taken[metric].why == "Only 48 of 50 tokens were shown within 4 s."
-    assert value(taken["echo"]) < 250
+def test_tokens_that_never_appear_lag_until_the_watch_is_given_up_and_are_counted_in_a_sentence(read: Read) -> None:
+    taken = read("short=5")
+    assert value(taken["paint"]) >= 2900, "one in ten was waited for, three seconds beyond the last"
+    for metric in ("paint", *COSTS):
+        assert taken[metric].why == "Only 45 of 50 tokens were shown within 4 s."
+    assert all(taken[metric].value is None for metric in COSTS)
+    assert value(taken["echo"]) > 0
 
 
 def test_a_page_that_asks_no_model_is_said_in_a_sentence(
@@ -93,20 +96,35 @@ def test_a_page_that_asks_no_model_is_said_in_a_sentence(
     (tmp_path / "deaf.html").write_text("<!doctype html><title>Deaf</title><textarea></textarea>", encoding="utf-8")
     with visit_to("deaf.html", browser, tmp_path, folder=tmp_path) as visit:
         taken = {one.metric: one for one in streaming.take_answer(visit)}
-    assert taken["paint"].why == "The question did not reach the model."
+    assert (taken["paint"].value, taken["paint"].why) == (None, "The question did not reach the model.")
 
 
-def test_the_control_page_leaves_what_the_others_are_divided_by(browser: Browser, tmp_path: Path) -> None:
+def test_what_watching_costs_is_not_the_pages(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answer, "_cost_of_watching", lambda page, chromium: 0.0)
+    counted = value(read("")["cpu-1000"])
+    monkeypatch.setattr(answer, "_cost_of_watching", lambda page, chromium: 0.05)
+    assert value(read("")["cpu-1000"]) < counted
+
+
+def test_watching_an_idle_page_costs_something_and_not_all(browser: Browser, tmp_path: Path) -> None:
+    with visit_to("chat.html", browser, tmp_path) as visit, visit.page() as page:
+        visit.open(page)
+        page.evaluate(answer.WATCH, ["mark-none", ".answer", 1, 10_000])
+        chromium = page.context.new_cdp_session(page)
+        chromium.send("Performance.enable")
+        assert 0 <= answer._cost_of_watching(page, chromium) < 0.9
+
+
+def test_the_control_page_is_beside_itself_one(browser: Browser, tmp_path: Path) -> None:
     with visit_to("chat.html", browser, tmp_path, effort="control") as visit:
         taken = {one.metric: one for one in streaming.take_answer(visit)}
-        assert [value(taken[metric]) for metric in ("paint-control", "long-frames", "cpu-1000")] == [1, 1, 1]
-        assert visit.control.keys() == {"paint", "long-frames-raw", "cpu-1000-raw"}
+        assert [value(taken[metric]) for metric in COSTS if metric.endswith("-control")] == [1, 1]
 
 
 def test_without_a_control_page_there_is_no_ratio(read: Read) -> None:
-    taken = read(paint=0)
-    assert value(taken["paint"]) > 0
-    assert taken["paint-control"].why == streaming.NO_CONTROL
+    taken = read(**{"cpu-1000": 0})
+    assert value(taken["cpu-1000"]) > 0
+    assert taken["cpu-1000-control"].why == streaming.NO_CONTROL
 
 
 def test_the_slow_cpu_is_chromiums_throttle(read: Read) -> None:

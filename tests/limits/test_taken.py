@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Error as PlaywrightError
 
+from limits.facts import SCHEMA
 from limits.figures import Reading, summarize
 from limits.measures import Measure
 from limits.metrics import METRICS, OURS
@@ -47,7 +48,9 @@ def test_a_figure_is_the_median_with_its_spread_and_judged_by_the_threshold() ->
 
 def test_what_could_not_be_taken_says_why_beside_what_could() -> None:
     figure = summarize("x", [Reading("fcp", None, "Nothing was drawn."), Reading("fcp", 1.0)])
-    assert (figure.median, figure.why) == (1.0, "Nothing was drawn.")
+    assert (figure.median, figure.good, figure.why) == (1.0, None, "Nothing was drawn."), "half of them judge nothing"
+    more = summarize("x", [Reading("fcp", None, "Nothing was drawn."), Reading("fcp", 1.0), Reading("fcp", 1.2)])
+    assert more.good is True
     none = summarize("x", [Reading("fcp", None, "Nothing was drawn.")])
     assert (none.median, none.good, none.why) == (None, None, "Nothing was drawn.")
 
@@ -70,6 +73,20 @@ def test_a_measure_that_breaks_off_owes_a_reading_that_says_why(error: Exception
     assert taken.add(one, Measure("first", ("fcp", "lcp"), take), visit(), take(None)) == why
     assert taken.readings["fcp", one.id] == [Reading("fcp", 1.0)]
     assert taken.readings["lcp", one.id] == [Reading("lcp", None, why)]
+
+
+def test_what_json_has_no_word_for_is_not_a_figure() -> None:
+    taken, one = Taken(), subject("gradio-stock")
+    taken.add(one, Measure("x", ("fcp",), lambda _: ()), visit(), [Reading("fcp", float("nan"))])
+    assert taken.readings["fcp", one.id] == [Reading("fcp", None, "What was read is no number.")]
+
+
+def test_lighthouses_benchmark_index_is_told_of_the_machine() -> None:
+    taken, one = Taken(), subject("gradio-stock")
+    found = [Reading("lighthouse-desktop", 90, found=(f"benchmarkIndex {index}", "more")) for index in (900, 1000, 1300)]
+    taken.add(one, Measure("x", ("lighthouse-desktop",), lambda _: ()), visit(), found)
+    assert compose(taken, [one], {"cpu": "x"}, 3)["machine"] == {"cpu": "x", "benchmark_index": 1000}
+    assert compose(Taken(), [one], {"cpu": "x"}, 3)["machine"] == {"cpu": "x"}
 
 
 def test_the_control_pages_figures_are_there_for_ratios() -> None:
@@ -106,4 +123,4 @@ def test_the_report_holds_figures_and_steps_as_json_in_the_metrics_order() -> No
         }
     ]  # fmt: skip
     assert report["metrics"][0]["source"] != OURS
-    assert report["schema"] == 1
+    assert report["schema"] == SCHEMA

@@ -20,6 +20,7 @@ from limits.drivers.control import Driver as ControlDriver
 from limits.figures import Reading
 from limits.measures import answer, wire
 from limits.measures.wire import Wire
+from limits.starting import stock
 from limits.token_server import TokenServer
 from tests.limits.planted import visit_to
 
@@ -68,8 +69,8 @@ def test_an_answer_that_is_sent_whole_with_each_token_grows(browser: Browser, tm
 
 
 def test_the_control_page_costs_as_much_a_token_however_long_the_answer_is(browser: Browser, tmp_path: Path) -> None:
-    with TokenServer() as tokens, visit_to("", browser, tmp_path) as visit:
-        visit.running.url = tokens.control_url
+    with TokenServer() as tokens, stock("control")(tokens, tmp_path, 0) as control, visit_to("", browser, tmp_path) as visit:
+        visit.running.url = control.url
         visit.tokens, visit.subject = tokens, replace(visit.subject, driver=ControlDriver)
         (taken,) = wire.take_growth(visit)
     assert value(taken) == pytest.approx(1, abs=0.1)

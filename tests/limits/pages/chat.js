@@ -10,7 +10,7 @@ const TABLE = `<h2>A wide table</h2><p>What one city says of the others, and a <
 const RAW = "## A wide table\n| City | Country |\n|---|---|\n**bold**";
 let over = null;
 
-function say(text) { if (!has("silent")) told.textContent = text; }
+function say(text) { if (!has("silent") && !has("aside")) told.textContent = text; }
 
 function end(text) {
   clearInterval(over);
@@ -38,6 +38,8 @@ function ask(text) {
     if (last) answer.textContent += `${number} `;
     else if (/table/.test(text)) answer.innerHTML = TABLE;
     else answer.innerHTML = `<p>You said: ${text.replace("echo ", "")}</p>`;
+    if (has("chatty")) told.textContent = answer.textContent;
+    if (has("aside") && number === 11) told.textContent = "A tip, which tells nothing of the answer";
     if (!last || number >= last) end(/table/.test(text) && has("raw") ? RAW : "Answer complete");
   }, 1000 / (rate ?? 50));
 }
@@ -64,3 +66,4 @@ if (has("nofont")) document.querySelector("link[href='brand.css']").sheet.delete
 if (has("nologo")) document.querySelector("header img").remove();
 if (has("noicon")) document.querySelector("link[rel=icon]").remove();
 if (has("colours")) document.title = "A page";
+if (has("nomark")) document.querySelector("style").textContent = document.querySelector("style").textContent.replace("--composer-radius:", "");

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.engine import line as module
+from core.engine.line import Line
+from core.errors import Busy
+
+
+@dataclass(eq=False)
+class One:
+    id: str
+
+    @property
+    def user_id(self) -> str:
+        return self.id.split("-")[0]
+
+
+def line_of(*names: str, most: int = 128) -> Line[One]:
+    line: Line[One] = Line(most)
+    for name in names:
+        line.add(One(name))
+    return line
+
+
+def ids(line: Line[One], running: tuple[str, ...] = ()) -> list[str]:
+    return [one.id for one in line.ordered(running)]
+
+
+def serve(line: Line[One]) -> str:
+    one = line.ordered()[0]
+    line.let_in(one)
+    return one.id
+
+
+def test_it_is_round_robin_between_people_and_then_by_arrival() -> None:
+    line = line_of("ada-0", "ada-1", "ada-2", "bob-0", "cleo-0", "bob-1")
+    assert ids(line) == ["ada-0", "bob-0", "cleo-0", "ada-1", "bob-1", "ada-2"]
+    assert ids(line, running=("ada", "ada")) == ["bob-0", "cleo-0", "bob-1", "ada-0", "ada-1", "ada-2"]
+
+
+def test_one_at_a_time_one_persons_ten_do_not_delay_anothers_first() -> None:
+    """Nobody runs when the next is let in, so that the order must know who had the last turn."""
+    line = line_of(*(f"ada-{number}" for number in range(10)))
+    assert serve(line) == "ada-0"
+    line.add(One("bob-0"))
+    line.add(One("bob-1"))
+    assert [serve(line) for _ in range(5)] == ["bob-0", "ada-1", "bob-1", "ada-2", "ada-3"]
+
+
+def test_it_is_bounded_for_all_and_for_each() -> None:
+    line = line_of("ada-0", "ada-1", most=8)
+    with pytest.raises(Busy, match="2 requests of yours are waiting") as own:
+        line.add(One("ada-2"))
+    assert (own.value.own, own.value.waiting) == (True, 2)
+    for number in range(6):
+        line.add(One(f"{number}-0"))
+    with pytest.raises(Busy, match="8 requests are waiting") as full:
+        line.check("late")
+    assert not full.value.own
+    assert len(line) == 8
+
+
+def test_one_that_is_put_back_stands_at_the_head_though_the_line_is_full() -> None:
+    line = line_of("ada-0", "bob-0", most=2)
+    first = line.ordered()[0]
+    line.remove(first)
+    line.add(One("cleo-0"))
+    line.put_back(first)
+    assert ids(line) == ["ada-0", "bob-0", "cleo-0"]
+
+
+def test_a_turn_that_was_taken_back_does_not_count() -> None:
+    line = line_of("ada-0", "bob-0")
+    first = line.ordered()[0]
+    line.let_in(first)
+    line.put_back(first)
+    assert ids(line) == ["ada-0", "bob-0"]
+
+
+def test_who_has_left_is_not_found() -> None:
+    line = line_of("ada-0", "bob-0")
+    ada = line.find("ada-0")
+    assert ada is not None
+    assert ada in line
+    line.remove(ada)
+    assert ada not in line
+    assert line.find("ada-0") is None
+    assert line.find("nobody") is None
+
+
+def test_it_remembers_a_bounded_number_of_people(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "REMEMBERED", 2)
+    line = line_of("ada-0", "bob-0", "cleo-0")
+    assert [serve(line) for _ in range(3)] == ["ada-0", "bob-0", "cleo-0"]
+    for name in ("cleo-1", "bob-1", "ada-1"):
+        line.add(One(name))
+    assert ids(line) == ["ada-1", "bob-1", "cleo-1"], "ada's turn was forgotten: she is as one who has had none"
+    assert len(line._served) == 2
+
+
+@given(st.lists(st.sampled_from("abcd"), max_size=30))
+def test_everybody_is_let_in_once_and_nobody_twice_before_another_once(users: list[str]) -> None:
+    line = line_of(*(f"{user}-{number}" for number, user in enumerate(users)))
+    order = [serve(line) for _ in users]
+    assert sorted(order) == sorted(f"{user}-{number}" for number, user in enumerate(users))
+    served: dict[str, int] = dict.fromkeys(users, 0)
+    left = {user: users.count(user) for user in users}
+    for name in order:
+        user = name.split("-")[0]
+        assert served[user] == min(served[one] for one in users if left[one]), "who still waits has had no fewer turns"
+        served[user] += 1
+        left[user] -= 1
