@@ -220,7 +220,7 @@ METRICS: tuple[Metric, ...] = (
         _ACCESS,
         "A screen reader is told",
         WCAG + " 4.1.3",
-        "A live region speaks as an answer begins or ends, fewer than ten times an answer, and without raw Markdown. No scanner finds its lack.",
+        "A live region speaks as an answer begins or ends, not ten times in all, without raw Markdown. No scanner sees its lack.",
     ),
     _pass(
         "focus-kept", _ACCESS, "Focus stays", WCAG + " 2.4.3", "The composer that had the focus before the answer has it after."
@@ -239,7 +239,7 @@ METRICS: tuple[Metric, ...] = (
         "n",
         0,
         WCAG + " 2.3.3",
-        "Animations by getAnimations() that run while an answer comes, with prefers-reduced-motion; a change of colour, opacity or blur alone is none.",
+        "What getAnimations() tells of while an answer comes, with prefers-reduced-motion; not colour, opacity or blur alone.",
     ),
     Metric(
         "resilience",
@@ -258,7 +258,7 @@ METRICS: tuple[Metric, ...] = (
         "%",
         None,
         OURS,
-        "Colours, font, radius, spacing and name of core/brand.py by computed style, light and dark. What the library has by itself, such as white, counts.",
+        "Colours, font, radius, spacing and name of core/brand.py by computed style, light and dark, those a library has too.",
         "more",
     ),
     Metric(

@@ -17,7 +17,10 @@ Outcome = int | None | Exception
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One answer wanted. `id` is the run's, and never comes twice; `user_id` lets a scheduler be fair between people; `model` "" is the default one."""
+    """One answer wanted. `id` is the run's, and never comes twice; `user_id` lets a scheduler be fair between people.
+
+    `model` "" is the default one.
+    """
 
     id: str
     user_id: str

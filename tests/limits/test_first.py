@@ -86,9 +86,13 @@ def test_lighthouse_on_an_address_that_fails_is_said_in_a_sentence(clean: Visit)
 def test_lighthouse_that_is_led_to_another_page_has_not_seen_this_one(browser: Browser, tmp_path: Path) -> None:
     (tmp_path / "away.html").write_text("<!doctype html><title>Away</title><script>location.replace('door.html')</script>")
     (tmp_path / "door.html").write_text("<!doctype html><html lang=en><title>Door</title><p>Sign in first.</p>")
-    with visit_to("away.html", browser, tmp_path, folder=tmp_path) as visit, signed_in_chromium(visit) as port:
-        with pytest.raises(Lacks, match=r"Lighthouse was shown /.*door\.html, and not /.*away\.html"):
-            lighthouse(visit, port, "desktop")
+    told = r"Lighthouse was shown /.*door\.html, and not /.*away\.html"
+    with (
+        visit_to("away.html", browser, tmp_path, folder=tmp_path) as visit,
+        signed_in_chromium(visit) as port,
+        pytest.raises(Lacks, match=told),
+    ):
+        lighthouse(visit, port, "desktop")
 
 
 def test_lighthouse_that_does_not_end_is_given_up(clean: Visit, monkeypatch: pytest.MonkeyPatch) -> None:

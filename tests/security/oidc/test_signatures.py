@@ -88,7 +88,7 @@ async def test_another_algorithm_is_refused(
     await assert_this_alone_is_refused(bend, site, browser, provider, caplog)
 
 
-@pytest.mark.parametrize(("algorithm", "key"), [("ES256", EC), ("EdDSA", ED), ("PS256", None)], ids=str)
+@pytest.mark.parametrize(("algorithm", "key"), [("ES256", EC), ("EdDSA", ED), ("PS256", None)], ids=["ES256", "EdDSA", "PS256"])
 async def test_the_settings_may_name_another_algorithm_and_then_pin_that(
     database: Engine, provider: HostileProvider, caplog: Log, algorithm: str, key: Any
 ) -> None:
