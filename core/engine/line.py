@@ -9,7 +9,6 @@ from typing import Generic, Protocol, TypeVar
 from core.errors import Busy
 
 SHARE = 4  # of the places in the line, one person may have a quarter
-REMEMBERED = 1024  # people whose last turn is known; whoever had theirs longer ago is as one who has had none
 
 
 class Waiting(Protocol):
@@ -31,7 +30,7 @@ class Line(Generic[One]):
     def __init__(self, most: int = 128) -> None:
         self._most = most
         self._waiting: list[One] = []  # in order of arrival
-        self._served: dict[str, int] = {}  # when each person was let in last, as a count; the latest at the end
+        self._served: dict[str, int] = {}  # when each person who is still here was let in last, as a count
         self._turns = 0
 
     def __len__(self) -> int:
@@ -66,10 +65,7 @@ class Line(Generic[One]):
         """Take out `one`, whose turn it is, and remember that this person has had one."""
         self._waiting.remove(one)
         self._turns += 1
-        self._served.pop(one.user_id, None)
         self._served[one.user_id] = self._turns
-        if len(self._served) > REMEMBERED:
-            del self._served[next(iter(self._served))]
 
     def find(self, waiting_id: str) -> One | None:
         return next((one for one in self._waiting if one.id == waiting_id), None)
@@ -78,9 +74,11 @@ class Line(Generic[One]):
         """Who waits, in the order in which they will be let in: round-robin between people, then by arrival.
 
         Next is whoever has the fewest `running` (a user's id for each), and among those whoever was let in least recently, so
-        that one person's ten requests do not delay another's first.
+        that one person's ten requests do not delay another's first. Of whoever neither waits nor runs no turn is remembered.
         """
         ahead = Counter(running)
+        here = ahead.keys() | {one.user_id for one in self._waiting}
+        self._served = {user: turn for user, turn in self._served.items() if user in here}
         turns = []
         for arrival, one in enumerate(self._waiting):
             turns.append((ahead[one.user_id], self._served.get(one.user_id, 0), arrival))

@@ -3,10 +3,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from core.engine import line as module
 from core.engine.line import Line
 from core.errors import Busy
 
@@ -93,25 +90,19 @@ def test_who_has_left_is_not_found() -> None:
     assert line.find("nobody") is None
 
 
-def test_it_remembers_a_bounded_number_of_people(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "REMEMBERED", 2)
-    line = line_of("ada-0", "bob-0", "cleo-0")
-    assert [serve(line) for _ in range(3)] == ["ada-0", "bob-0", "cleo-0"]
-    for name in ("cleo-1", "bob-1", "ada-1"):
-        line.add(One(name))
-    assert ids(line) == ["ada-1", "bob-1", "cleo-1"], "ada's turn was forgotten: she is as one who has had none"
-    assert len(line._served) == 2
+def test_who_has_left_and_comes_again_is_as_new() -> None:
+    line = line_of("ada-0")
+    assert serve(line) == "ada-0"
+    assert ids(line) == []
+    line.add(One("ada-1"))
+    line.add(One("bob-0"))
+    assert ids(line) == ["ada-1", "bob-0"], "an earlier turn of hers does not put her behind whoever came later"
 
 
-@given(st.lists(st.sampled_from("abcd"), max_size=30))
-def test_everybody_is_let_in_once_and_nobody_twice_before_another_once(users: list[str]) -> None:
-    line = line_of(*(f"{user}-{number}" for number, user in enumerate(users)))
-    order = [serve(line) for _ in users]
-    assert sorted(order) == sorted(f"{user}-{number}" for number, user in enumerate(users))
-    served: dict[str, int] = dict.fromkeys(users, 0)
-    left = {user: users.count(user) for user in users}
-    for name in order:
-        user = name.split("-")[0]
-        assert served[user] == min(served[one] for one in users if left[one]), "who still waits has had no fewer turns"
-        served[user] += 1
-        left[user] -= 1
+def test_who_runs_still_has_had_a_turn() -> None:
+    line = line_of("ada-0")
+    line.let_in(line.ordered()[0])
+    line.add(One("ada-1"))
+    assert ids(line, running=("ada",)) == ["ada-1"]
+    line.add(One("bob-0"))
+    assert ids(line) == ["bob-0", "ada-1"]

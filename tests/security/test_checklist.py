@@ -6,9 +6,10 @@ from tests.security.checklist import ITEMS, README, readme, shown
 
 
 def test_each_number_has_a_test() -> None:
+    found = shown()  # once: it reads every test
     assert len(ITEMS) == 56
-    assert [number for number in range(1, len(ITEMS) + 1) if number not in shown()] == []
-    assert max(shown()) <= len(ITEMS)
+    assert [number for number in range(1, len(ITEMS) + 1) if number not in found] == []
+    assert max(found) <= len(ITEMS)
 
 
 def test_the_readme_is_the_map() -> None:
