@@ -23,6 +23,7 @@ COLUMNS = (
     ("peak MB", "peak_mb", 1),
 )  # fmt: skip
 UPDATES = "f"  # sends some twelve updates a second, not token by token
+WHY = "Why one is not met, by a profile, and what was tried: [docs/benchmarks.md](../docs/benchmarks.md#what-f-pays-over-e)."
 NOTES = (
     "Peak memory is that of the whole process: of (e), (t), (a), (b) and (g) with what asks them, of (f) with both frontends. "
     '*: between updates of the text, which Portico coalesces. "Same answers": the share that says word for word what (a) says. '
@@ -77,7 +78,8 @@ def markdown(results: Results) -> str:
     for run, about in sorted(results["runs"].items()):
         parts.append(f"- {about['date']} (run {run}{about['note'] and ', ' + about['note']}): {about['machine']}")
     if results["rows"]:
-        parts += ["## The engine's targets", targets.table(results), "## The engine", NOTES]
+        table = targets.table(results)
+        parts += ["## The engine's targets", table, *([WHY] if "**not met**" in table else []), "## The engine", NOTES]
         for model, device in sorted({(row["model"], row["device"]) for row in results["rows"]}, key=size_of(results)):
             parts += model_part(results, model, device)
     if figures := results["guard"].get("figures"):
