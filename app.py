@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli import VERSION, cli, listen, run_server
+from cli import REPORT, VERSION, cli, listen, run_server
 from core.errors import SettingsError
 from core.progress import Progress
 from core.settings import Settings
@@ -89,7 +89,7 @@ def create_app(
                 tabs, portico.progress, lambda: portico.model_name, account_of, lacks_second_factor, shelf.states, shelf.short
             ),
             *compare_routes(tabs, lambda: portico.service, user_of, header),
-            *report_routes(Path(__file__).parent / "limits" / "report"),
+            *report_routes(REPORT),
             *(Mount(f"/{slot.frontend.name}", slot) for slot in portico.slots),
         ],
         exception_handlers={404: not_found, 405: not_allowed, Exception: failed},

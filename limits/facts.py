@@ -112,7 +112,15 @@ class Facts:
         fast = [metric for metric in metrics if metric.group in AREAS["Speed"][1]]
         machines = self.with_result(fast, self.control, False) if self.control else []
         missed = self.with_result(machines, subject, False)
-        return [one for one in missed if (self.beside_control(one, subject) or 1) <= EXCUSED]
+        return [one for one in missed if self._near_control(one, subject)]
+
+    def _near_control(self, metric: Metric, subject: About) -> bool:
+        """Whether a figure of `subject` is at most EXCUSED times as bad as the control page's; both are there."""
+        mine, its = (self.figure(metric, one) for one in (subject, self.control) if one)
+        if mine is None or its is None or mine.median is None or its.median is None:
+            return False
+        worse, better = (mine.median, its.median) if metric.better == "less" else (its.median, mine.median)
+        return worse <= EXCUSED * better
 
     def misses(self, metrics: Iterable[Metric], subject: About) -> list[Metric]:
         """What `subject` misses by itself."""

@@ -33,9 +33,6 @@ class Line(Generic[One]):
         self._served: dict[str, int] = {}  # when each person who is still here was let in last, as a count
         self._turns = 0
 
-    def __len__(self) -> int:
-        return len(self._waiting)
-
     def __contains__(self, one: object) -> bool:
         return one in self._waiting
 

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Frame, Page, expect
+from playwright.sync_api import Frame, Page, Route, expect
 
 from core.settings import FRONTENDS
 from limits.axe import overflow, violations
@@ -145,6 +145,21 @@ def test_the_settings_of_a_frontends_panel_stay_as_they_are(served: Served, open
     assert both.answers()[0][-1] == "30"
     assert float(chat.field("Maximum answer length")) == 7
     assert chat.draft() == "a draft of my own"
+
+
+def test_enter_while_a_message_is_on_its_way_sends_the_next_after_it(served: Served, open_page: OpenPage) -> None:
+    page = open_page("two-enters")
+    both = SideBySide(page, served)
+    held: list[Route] = []
+    page.route("**/compare/ask", lambda route: route.continue_() if held else held.append(route))
+    both.ask("count to 900, held")
+    poll(page, lambda: held)
+    both.ask("the next")
+    held[0].continue_()
+    expect(both.error).to_contain_text("The model is still answering in this conversation", timeout=PATIENCE_MS)
+    expect(both.composer).to_have_value("the next")
+    page.keyboard.press("Escape")
+    poll(page, lambda: stored_run(served, "count to 900, held").reason == "cancelled")
 
 
 @pytest.mark.parametrize("how", ["button", "escape"])

@@ -92,6 +92,16 @@ def test_a_frontend_that_takes_more_than_twice_as_long_as_the_control_page_is_no
     assert headline(facts(paint_4x={"control": 510, "G": 11_400})).startswith("The ceiling is speed: ")
 
 
+@pytest.mark.parametrize(("of_frontend", "held"), [(45, "Held against nobody"), (43, "Gradio still misses 1 of 1")])
+def test_where_more_is_better_half_of_the_control_pages_is_the_bound(of_frontend: float, held: str) -> None:
+    found = facts(lighthouse_mobile={"control": 88, "G": of_frontend})
+    assert [one for one in said(found, "Speed", "The ceiling") if one.startswith(held)]
+
+
+def test_what_is_no_time_is_not_excused_however_bad() -> None:
+    assert headline(facts(cls={"control": 0.11, "G": 0.9})).startswith("The ceiling is speed: ")
+
+
 def test_stock_is_excused_by_the_control_page_as_pushed_is() -> None:
     found = facts(lcp={"control": 3, "g": 4, "G": 4}, fcp={"g": 3, "G": 3})
     assert said(found, "Speed", "Fails in stock") == ["Gradio misses 1 of 1."]
