@@ -36,6 +36,12 @@ class Lab:
         running = self._stack.enter_context(subject.start(self._tokens, self._folder / subject.id, 0))
         return Visit(subject, running, self._tokens, self._browser, self._pictures, {})
 
+    def renew(self, visit: Visit) -> None:
+        """Start the subject's server with nothing kept, and let one visitor in: what is measured has served before."""
+        visit.running.renew()
+        with visit.page() as page:
+            visit.open(page)
+
     def revive(self, visit: Visit) -> None:
         """Start the browser or the server again if one died in a measure before, or all that come after would fail with it."""
         try:

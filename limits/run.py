@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -47,7 +47,7 @@ def run_on(subjects: Sequence[Subject], measures: Sequence[Measure], rounds: int
         about = machine.describe(lab.version, [one.frontend for one in subjects if one.effort != "control"])
         visits = list(_start(lab, subjects, measures, taken, tell))
         try:
-            play(visits, measures, rounds, taken, tell, lab.revive)
+            play(visits, measures, rounds, taken, tell, lab.revive, lab.renew)
             _take_pictures(lab, visits, taken, tell)
         finally:
             about["load_after"] = machine.load()
@@ -95,12 +95,19 @@ def play(
     taken: Taken,
     tell: Tell,
     revive: Callable[[Visit], None] = lambda visit: None,
+    renew: Callable[[Visit], None] = lambda visit: None,
 ) -> None:
-    """Each measure on each subject in turn, so that all see the same machine; the control page first, for ratios to it."""
+    """Each measure on each subject in turn, so that all see the same machine; the control page first, for ratios to it.
+
+    Every round begins with what `renew` makes of a subject: what the round before left there would be measured with it.
+    """
     begun, times = time.monotonic(), {measure.name: min(measure.runs, rounds) for measure in measures}
     total, done = sum(times.values()) * len(visits), 0
     for number in range(max(times.values())):
         control: dict[str, float] = {}
+        for visit in visits:
+            with suppress(Exception):  # `revive` tries again, and each figure says why it could not be taken
+                renew(visit)
         for measure in (one for one in measures if number < times[one.name]):
             for visit in visits:
                 visit.control, visit.steps, visit.round = control, [], number + 1

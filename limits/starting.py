@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -45,6 +46,7 @@ class Process:
         self, words: Sequence[str], folder: Path, target: int, url: str, ready: str = "/", root: Path = ROOT, **environment: str
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
         self.url, self.target, self._root = url, target, root
         self._words, self._environment = [sys.executable, *words], ours() | environment
         self._terminal, self._ready = folder / "terminal.txt", f"http://127.0.0.1:{target}{ready}"
@@ -65,6 +67,13 @@ class Process:
     def restart(self) -> None:
         """Stop it and start it again at the same address with the same data."""
         self.stop()
+        self._start()
+
+    def renew(self) -> None:
+        """Start it again at the same address, without what it kept."""
+        self.stop()
+        for kept in (one for one in self._folder.iterdir() if one != self._terminal):
+            shutil.rmtree(kept)
         self._start()
 
     def revive(self) -> None:
@@ -108,6 +117,10 @@ class Portico(Process):
     """Opened by the link that it prints, as by a person on this machine."""
 
     _cookies: list[Any] | None = None
+
+    def renew(self) -> None:
+        self._cookies = None
+        super().renew()
 
     def sign_in(self, page: Page) -> None:
         """Let `page`'s browser context in. The link is used in a context of its own, so that this one's cache stays empty."""

@@ -64,6 +64,9 @@ class Running(Protocol):
     def restart(self) -> None:
         """Stop and start again at the same address with the same data."""
 
+    def renew(self) -> None:
+        """Stop and start again at the same address, without what it kept."""
+
     def revive(self) -> None:
         """Start again in the same way if it ended by itself."""
 

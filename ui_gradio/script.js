@@ -14,6 +14,13 @@
   live.setAttribute("role", "status");
   live.className = "portico-status";
 
+  const skip = document.createElement("a"); // past a panel that may hold many conversations
+  Object.assign(skip, { className: "portico-skip", href: "#composer", textContent: "Skip to the message" });
+  skip.addEventListener("click", (event) => {
+    event.preventDefault(); // the address names the conversation
+    box()?.focus();
+  });
+
   function write(text) {
     const area = box();
     if (!area || area.value === text) return;
@@ -180,7 +187,7 @@
   const SIGNAL = /^\w+ (answering|finished|stopped|failed|empty) (sent|shown) \w+$/;
   let signal = "";
   new MutationObserver(() => {
-    if (!live.isConnected && document.body) document.body.append(live);
+    if (!live.isConnected && document.body) document.body.append(live), document.body.prepend(skip);
     const text = $("#signal .prose")?.textContent.trim() ?? "";
     if (text !== signal && SIGNAL.test(text) && box()) onSignal((signal = text));
     if ($("#panel-toggle") && !$("#panel-toggle").hasAttribute("aria-expanded")) setPanel(panelOpen());

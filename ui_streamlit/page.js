@@ -1,4 +1,4 @@
-// What Streamlit has no means for: a live region that stays in the document, a name for the side panel's button, the clipboard.
+// What Streamlit has no means for: a live region that stays in the document, a way past the side panel, a name for the side panel's button, the clipboard.
 if (!window.portico) {
   window.portico = true;
   // Streamlit's own keeps the page out of a phone's edges, and style.css has nothing to keep clear of there.
@@ -7,6 +7,13 @@ if (!window.portico) {
   status.className = "portico-status";
   status.setAttribute("role", "status");
   document.body.append(status);
+  const skip = document.createElement("a"); // past a side panel that may hold many conversations
+  Object.assign(skip, { className: "portico-skip", href: "#composer", textContent: "Skip to the message" });
+  skip.addEventListener("click", (event) => {
+    event.preventDefault(); // the address names the conversation
+    document.querySelector("[data-testid=stChatInputTextArea]")?.focus();
+  });
+  document.body.prepend(skip);
   let answering = false;
   let place = "";
   // A run's place in the queue is said when it moves, and that the wait is over; not each new estimate.
@@ -19,6 +26,7 @@ if (!window.portico) {
     if (moved && (now || (answering && !over))) status.textContent = now || "Answering";
   };
   new MutationObserver(() => {
+    document.querySelector(".st-key-composer")?.setAttribute("id", "composer");
     document.querySelector("[data-testid=stExpandSidebarButton]:not([aria-label=Settings])")?.setAttribute("aria-label", "Settings");
     document.querySelectorAll(".stMarkdown code").forEach((code) => { // answer.py put it there; drawn, it is text
       const walk = document.createTreeWalker(code, NodeFilter.SHOW_TEXT);

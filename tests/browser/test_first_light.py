@@ -226,6 +226,18 @@ def test_by_keyboard_alone(served: Served, open_page: OpenPage, frontend: str) -
     assert stored_run(served, "count to 90\nplease").reason == "cancelled"
 
 
+def test_one_press_leads_past_the_side_panel_to_the_message(served: Served, open_page: OpenPage, frontend: str) -> None:
+    page = open_page(f"skip-{frontend}")
+    chat = driver(frontend).open(page, served.url, "new")
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to the message")
+    expect(skip).to_be_focused()
+    expect(skip).to_be_in_viewport()
+    page.keyboard.press("Enter")
+    expect(chat.composer).to_be_focused()
+    assert page.url.endswith("?c=new"), "the address still names the conversation"
+
+
 def test_back_leads_to_the_conversation_before(served: Served, open_page: OpenPage, frontend: str) -> None:
     page = open_page(f"back-{frontend}")
     chat = driver(frontend).open(page, served.url, "new")

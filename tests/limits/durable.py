@@ -114,6 +114,9 @@ class Durable:
         self._server.shutdown()
         self._server.server_close()
 
+    def renew(self) -> None:
+        """It is as new as the test."""
+
     def revive(self) -> None:
         """It lives as long as the test."""
 

@@ -148,6 +148,9 @@ class Planted:
     def restart(self) -> None:
         raise Lacks("A planted page is not restarted.")
 
+    def renew(self) -> None:
+        """It is as new as the test."""
+
     def revive(self) -> None:
         """It lives as long as the test."""
 

@@ -88,6 +88,23 @@ def test_what_cannot_be_revived_costs_its_own_figures_alone() -> None:
     assert taken.readings["cls", "gradio-pushed"] == [Reading("cls", 0.0)]
 
 
+def test_every_round_begins_with_a_server_that_keeps_nothing() -> None:
+    order: list[str] = []
+
+    def renew(visit: Any) -> None:
+        order.append(f"renew {visit.subject.id}")
+        if visit.subject.id == "gradio-stock":
+            raise Lacks("It did not start.")
+
+    def take(visit: Any) -> Iterator[Reading]:
+        order.append(f"take {visit.subject.id}")
+        yield Reading("cls", 0.0)
+
+    play(visits(), [Measure("quick", ("cls",), take, runs=2)], 2, Taken(), lambda line: None, renew=renew)
+    names = ("control", "gradio-stock", "gradio-pushed")
+    assert order == [*(f"renew {name}" for name in names), *(f"take {name}" for name in names)] * 2
+
+
 def test_the_machine_tells_the_versions_of_frontends_that_are_packages() -> None:
     assert machine.describe("156.0", ["gradio", "react"])["versions"].keys() == {"gradio", "playwright"}
 

@@ -18,6 +18,7 @@ from limits.proxy import Proxy
 from limits.starting import free_port, ours
 from limits.subjects import SUBJECTS, Driver, Running, Subject
 from limits.token_server import TokenServer
+from limits.visit import Visit
 from tests.support.clock import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -180,6 +181,23 @@ def test_the_registry_is_in_order() -> None:
     assert [subject.id for subject in SUBJECTS] == [
         "control", "gradio-stock", "gradio-pushed", "streamlit-stock", "streamlit-pushed",
     ]  # fmt: skip
+
+
+def test_what_is_renewed_has_forgotten_what_was_said(
+    browser: Browser, running: Running, subject: Subject, tokens: TokenServer, tmp_path: Path
+) -> None:
+    visit, before = Visit(subject, running, tokens, browser, tmp_path, {}), running.url
+    with visit.page() as page:
+        driver = visit.open(page)
+        driver.send("count to 3 at 50")
+        driver.wait_until_done()
+    running.renew()
+    assert running.url == before
+    with visit.page() as page:
+        driver = visit.open(page)
+        assert driver.messages() == []
+        if subject.effort == "pushed":
+            assert not [one for one in driver.conversations() if "count" in one]
 
 
 @pytest.mark.parametrize("file", STOCK, ids=lambda file: file.stem)
