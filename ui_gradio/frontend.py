@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 MAX_UPLOAD = "1mb"  # nothing is uploaded yet, and the route is closed; were it open, this would bound it
+MAX_EVENTS = 2_000  # at once; each open page holds one or two, and with Gradio's own 40 the 41st page stood still
 
 # Gradio's theme variables by the token they take
 THEME = {
@@ -56,6 +57,7 @@ class GradioFrontend:
         host.add_middleware(CORSMiddleware)  # allows no origin; without one on its host Gradio brings its own, which allows many
         blocks = Page(context).build()
         blocks.has_launched = True  # else Gradio skips its own check of which server files a client may name
+        blocks._queue.max_thread_count = MAX_EVENTS
         gr.mount_gradio_app(
             host, blocks, path="/", root_path=context.path, app_kwargs=closed, theme=theme(), head=head(),
             footer_links=[], run_history=False, show_error=False, ssr_mode=False, pwa=False, mcp_server=False,

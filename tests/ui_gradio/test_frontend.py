@@ -109,9 +109,9 @@ async def test_a_server_path_named_by_a_client_is_not_read(service: InferenceSer
 
 
 async def test_a_person_without_a_link_comes_back_to_the_running_answer(service: InferenceService) -> None:
-    run = service.start(ADA, "chat", {"message": "slow one"})
     async with served(service) as site, site.browser() as browser:
         config = config_of((await browser.get("/")).text)
+        run = service.start(ADA, "chat", {"message": "slow one"})
         drawn = json.dumps((await read(site, config, "load", []))[-1])
         assert run.conversation_id in drawn
         assert "answering" in drawn
@@ -173,9 +173,9 @@ async def test_a_conversation_from_before_a_setting_was_there_opens_with_its_def
 
 
 async def test_following_ends_when_the_page_turns_away(service: InferenceService) -> None:
-    run = service.start(ADA, "chat", {"message": "slow one"})
     async with served(service) as site, site.browser() as browser:
         config = config_of((await browser.get("/")).text)
+        run = service.start(ADA, "chat", {"message": "slow one"})  # once the page is there: on a busy machine that takes seconds
         await read(site, config, "load", [])
         await ask(site, config, "follow", [])
         following = asyncio.create_task(told(site))
@@ -184,3 +184,13 @@ async def test_following_ends_when_the_page_turns_away(service: InferenceService
         given = await asyncio.wait_for(following, 1.5)
         assert "new empty" in json.dumps(given)
         assert service.conversation(ADA, run.conversation_id).live_run  # and the run goes on
+
+
+async def test_a_page_stands_still_for_nobody_however_many_are_open(service: InferenceService) -> None:
+    """Each open page holds an event for as long as it is open, and Gradio runs 40 at a time unless it is told otherwise."""
+    async with served(service) as site, site.browser() as browser:
+        config = config_of((await browser.get("/")).text)
+        for number in range(45):
+            await ask(site, config, "hold", [], user=f"person-{number}")
+        given = await asyncio.wait_for(read(site, config, "load", []), 20)
+        assert "new empty" in json.dumps(given[-1])
