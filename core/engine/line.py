@@ -30,8 +30,9 @@ class Line(Generic[One]):
     def __init__(self, most: int = 128) -> None:
         self._most = most
         self._waiting: list[One] = []  # in order of arrival
-        self._served: dict[str, int] = {}  # when each person who is still here was let in last, as a count
+        self._served: dict[str, int] = {}  # when each person was let in last in this round, as a count
         self._turns = 0
+        self._round_is_over = False
 
     def __contains__(self, one: object) -> bool:
         return one in self._waiting
@@ -61,6 +62,7 @@ class Line(Generic[One]):
     def let_in(self, one: One) -> None:
         """Take out `one`, whose turn it is, and remember that this person has had one."""
         self._waiting.remove(one)
+        self._round_is_over |= one.user_id in self._served
         self._turns += 1
         self._served[one.user_id] = self._turns
 
@@ -71,11 +73,15 @@ class Line(Generic[One]):
         """Who waits, in the order in which they will be let in: round-robin between people, then by arrival.
 
         Next is whoever has the fewest `running` (a user's id for each), and among those whoever was let in least recently, so
-        that one person's ten requests do not delay another's first. Of whoever neither waits nor runs no turn is remembered.
+        that one person's ten requests do not delay another's first. A round is over when somebody is let in for a second time.
+        Until then a turn counts, though its person has left: who asks again as soon as they are answered would else be new each
+        time, and two of them keep everybody out who waits for a second turn.
         """
         ahead = Counter(running)
-        here = ahead.keys() | {one.user_id for one in self._waiting}
-        self._served = {user: turn for user, turn in self._served.items() if user in here}
+        if self._round_is_over or not self._waiting:
+            here = ahead.keys() | {one.user_id for one in self._waiting}
+            self._served = {user: turn for user, turn in self._served.items() if user in here}
+            self._round_is_over = False
         turns = []
         for arrival, one in enumerate(self._waiting):
             turns.append((ahead[one.user_id], self._served.get(one.user_id, 0), arrival))

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from random import Random
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from core.engine.line import Line
 from core.errors import Busy
@@ -47,6 +50,37 @@ def test_one_at_a_time_one_persons_ten_do_not_delay_anothers_first() -> None:
     line.add(One("bob-0"))
     line.add(One("bob-1"))
     assert [serve(line) for _ in range(5)] == ["bob-0", "ada-1", "bob-1", "ada-2", "ada-3"]
+
+
+def test_who_comes_again_at_once_keeps_nobody_from_a_second_turn() -> None:
+    """One runs at a time, and each of the others asks anew when they have been answered: somebody new is always waiting."""
+    line, served = line_of("ada-0", "ada-1", "bob-0", "cleo-0", "dan-0"), [""]
+    for number in range(1, 13):
+        ids(line)  # nobody runs for a moment
+        before, now = served[-1], serve(line)
+        served.append(now)
+        ids(line, running=(now.split("-")[0],))  # as at each of the steps that it takes
+        if before and not before.startswith("ada"):
+            line.add(One(f"{before.split('-')[0]}-{number}"))
+    assert served[1:6] == ["ada-0", "bob-0", "cleo-0", "dan-0", "ada-1"]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.randoms(use_true_random=False), st.integers(2, 8))
+def test_one_at_a_time_whoever_waits_is_let_in_after_two_turns_of_each_person_at_most(chance: Random, people: int) -> None:
+    line, turns = Line[One](), 0
+    came: dict[str, int] = {}  # when each who waits came, as a count of turns
+    for _ in range(100):
+        for person in map(str, range(people)):
+            if person not in came and chance.random() < 0.8:
+                line.add(One(person))
+                came[person] = turns
+        if came:
+            now = serve(line)
+            assert turns - came.pop(now) <= 2 * people
+            turns += 1
+            line.ordered([now])
+        line.ordered()
 
 
 def test_it_is_bounded_for_all_and_for_each() -> None:
