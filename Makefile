@@ -10,10 +10,11 @@ ARGS ?=
 serve: $(VENV)/.serve
 	$(BIN)/python app.py serve $(ARGS)
 
+# Two files at a time, one thread of PyTorch's each: with more they wait for each other.
 test: $(VENV)/.dev
 	$(BIN)/python -m limits.chromium
 	$(BIN)/python -m limits.npm limits/packages tests/support/provider
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench $(ARGS)
